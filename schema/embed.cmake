@@ -1,0 +1,13 @@
+# Writes OUT: a C++ file that holds the numbered migrations of FILES in order.
+set(text "// Generated from schema/migrations.\n#include \"worker/migrations.hpp\"\n\nnamespace parley {\n\nconst std::vector<Migration>& migrations() {\n  static const std::vector<Migration> all{\n")
+separate_arguments(FILES)
+list(SORT FILES)
+foreach(file ${FILES})
+  get_filename_component(name ${file} NAME_WE)
+  string(REGEX MATCH "^([0-9]+)_" _ ${name})
+  math(EXPR number "${CMAKE_MATCH_1} + 0")
+  file(READ ${file} sql)
+  string(APPEND text "      {${number}, \"${name}\", R\"parley_sql(${sql})parley_sql\"},\n")
+endforeach()
+string(APPEND text "  };\n  return all;\n}\n\n}  // namespace parley\n")
+file(WRITE ${OUT} "${text}")
