@@ -59,7 +59,8 @@ BEGIN
       EXECUTE format('CREATE UNIQUE INDEX %I ON %I (conversation_id, seq)', part || '_seq', part);
       EXECUTE format('CREATE UNIQUE INDEX %I ON %I (conversation_id, sender_id, request_key)',
                      part || '_request', part);
-      EXECUTE format('CREATE INDEX %I ON %I (expires_at) WHERE expires_at IS NOT NULL', part || '_expires', part);
+      EXECUTE format('CREATE INDEX %I ON %I (expires_at) WHERE NOT deleted AND expires_at IS NOT NULL',
+                     part || '_expires', part);
     END IF;
   END LOOP;
 END $$;

@@ -1,0 +1,275 @@
+#include "worker/plugin_link.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include "core/topic.hpp"
+#include "worker/log.hpp"
+#include "worker/loop.hpp"
+
+namespace parley {
+namespace {
+
+constexpr std::int64_t repeat_after_ms = 1'000;
+constexpr std::int64_t ask_again_ms = 200;
+constexpr std::size_t batches_window = 64;  // sent and not applied
+constexpr std::size_t held_bytes_max = 32 * 1024 * 1024;
+constexpr std::size_t ranges_max = 64;
+constexpr auto tick_every = std::chrono::milliseconds{100};
+constexpr int probing_hellos_max = 8;
+
+std::size_t bytes_of(const link::Delivery& delivery) {
+  std::size_t bytes = 32 + delivery.suffix.size() + delivery.payload.size();
+  for (const auto& name : delivery.to) bytes += name.size() + 4;
+  for (const auto& property : delivery.properties) bytes += property.key.size() + property.value.size() + 8;
+  if (delivery.correlation_data) bytes += delivery.correlation_data->size();
+  return bytes;
+}
+
+}  // namespace
+
+PluginLink::PluginLink(asio::io_context& loop, const Config& config, MqttSettings settings,
+                       std::uint64_t epoch, Handlers handlers)
+    : loop_{loop},
+      config_{config.link},
+      epoch_{epoch},
+      control_topic_{control_topic(config.broker.prefix)},
+      receive_client_id_{settings.client_ids[0]},
+      handlers_{std::move(handlers)},
+      mqtt_{loop, std::move(settings),
+            {[this] { on_up(); }, [this](const std::string& why) { on_down(why); },
+             [this](const std::string& payload) { on_message(payload); }}},
+      ticker_{loop},
+      out_{batches_window} {}
+
+void PluginLink::start() {
+  mqtt_.start();
+  tick();
+}
+
+void PluginLink::stop() {
+  ticker_.cancel();
+  mqtt_.stop();
+}
+
+void PluginLink::on_up() {
+  log::info("event=broker_connected epoch={}", epoch_);
+  welcomed_ = false;
+  hellos_ = 0;
+  say_hello();
+}
+
+void PluginLink::on_down(const std::string& why) {
+  log::warn("event=broker_lost err={}", log::quoted(why));
+  welcomed_ = false;
+  sessions_sure_ = false;
+}
+
+void PluginLink::say_hello() {
+  ++hellos_;
+  link::Hello hello{receive_client_id_, config_.credit_records, config_.credit_bytes, ""};
+  // The last hellos go without the padding: if only they are answered, a size limit swallows frames.
+  if (probe_ && hellos_ <= probing_hellos_max) hello.padding.assign(link::probe_bytes, '\0');
+  link::WorkerFrame frame;
+  frame.hello = std::move(hello);
+  send(std::move(frame));
+}
+
+void PluginLink::send(link::WorkerFrame frame) {
+  frame.worker_epoch = epoch_;
+  frame.spool_id = in_.spool_id();
+  frame.received_ingest_no = in_.spool_id() == 0 ? 0 : in_.next() - 1;
+  frame.last_batch_no = out_.last_batch_no();
+  received_news_ = false;
+  mqtt_.publish(control_topic_, link::encode(frame));
+}
+
+void PluginLink::on_message(const std::string& payload) {
+  auto frame = link::decode_plugin_frame(payload);
+  if (!frame) {
+    log::error("event=bad_frame bytes={}", payload.size());
+    return;
+  }
+  if (frame->worker_epoch != epoch_) return;  // meant for another worker
+  if (frame->welcome) on_welcome(*frame);
+  if (!welcomed_ || frame->spool_id != in_.spool_id()) return;
+
+  const auto before = out_.applied_batch_no();
+  out_.applied(frame->applied_batch_no, mono_now());
+  applied_total_ += out_.applied_batch_no() - before;
+  if (frame->resume_batch_no != 0) out_.resume(frame->resume_batch_no);
+
+  // Sessions first: what a session subscribed counts for the records that it sent afterwards.
+  if (frame->sessions) on_sessions(std::move(*frame->sessions));
+  if (frame->session_change_no != session_change_no_ && !snapshot_open_) sessions_sure_ = false;
+  if (frame->batch) on_batch(std::move(*frame->batch));
+  if (out_.applied_batch_no() != before) handlers_.applied();
+}
+
+void PluginLink::on_welcome(const link::PluginFrame& frame) {
+  const auto& welcome = *frame.welcome;
+  if (welcome.refused) {
+    log::error("event=superseded epoch={} obeyed_epoch={}", epoch_, welcome.obeyed_epoch);
+    handlers_.superseded();
+    return;
+  }
+  if (probe_ && welcome.padding.size() < link::probe_bytes) {
+    if (!ever_welcomed_) {
+      handlers_.unusable("the broker answers small frames but swallows one of " +
+                         std::to_string(link::probe_bytes) +
+                         " bytes: raise message_size_limit and max_packet_size");
+    }
+    return;
+  }
+  probe_ = false;
+  if (welcomed_) return;  // the answer to a hello that we repeated
+  welcomed_ = true;
+  ever_welcomed_ = true;
+  in_.begin(frame.spool_id, welcome.oldest_ingest_no);
+  // A plugin that has carried out less than we know of is a new one: its numbers begin at 1.
+  if (frame.applied_batch_no < out_.applied_batch_no()) out_.restart();
+  out_.resume(out_.applied_batch_no() + 1);
+  session_change_no_ = 0;
+  sessions_sure_ = false;
+  snapshot_open_ = false;
+  commit_news_ = true;
+  log::info("event=welcome epoch={} spool={:016x} oldest={} next={}", epoch_, frame.spool_id,
+            welcome.oldest_ingest_no, welcome.next_ingest_no);
+  handlers_.welcome(welcome.generations_known);
+}
+
+void PluginLink::on_sessions(link::SessionBatch batch) {
+  if (batch.snapshot) {
+    if (batch.first_part) {
+      handlers_.sessions_reset();
+      snapshot_open_ = true;
+      sessions_sure_ = false;
+    } else if (!snapshot_open_ || batch.after != session_change_no_) {
+      return;  // a part is missing: asked for again by tick()
+    }
+  } else if (batch.after > session_change_no_ || snapshot_open_ || !sessions_sure_) {
+    sessions_sure_ = false;
+    return;
+  }
+  // Those up to session_change_no_ are known already.
+  std::uint64_t number = batch.after;
+  for (const auto& change : batch.changes) {
+    ++number;
+    if (!batch.snapshot && number <= session_change_no_) continue;
+    handlers_.session(change);
+  }
+  session_change_no_ = std::max(session_change_no_, number);
+  if (!batch.snapshot || !batch.last_part) return;
+  snapshot_open_ = false;
+  sessions_sure_ = true;
+  handlers_.sessions_known();
+  for (auto& record : std::exchange(early_, {})) hand_over(std::move(record));
+}
+
+void PluginLink::on_batch(link::InboundBatch batch) {
+  auto taken = in_.take(std::move(batch));
+  received_news_ = true;
+  if (taken.gap && mono_now().value - asked_at_.value >= ask_again_ms) {
+    asked_at_ = mono_now();
+    link::WorkerFrame frame;
+    frame.resume_ingest_no = in_.next();
+    send(std::move(frame));
+  }
+  for (auto& record : taken.records) {
+    // Before the sessions are known for the first time nobody could be told who is online.
+    if (snapshot_open_ || (!sessions_sure_ && session_change_no_ == 0)) {
+      early_.push_back(std::move(record));
+    } else {
+      hand_over(std::move(record));
+    }
+  }
+}
+
+void PluginLink::hand_over(link::SpooledRecord record) {
+  handlers_.record({in_.spool_id(), record.ingest_no}, std::move(record.record));
+}
+
+void PluginLink::deliver(link::Delivery delivery) {
+  const std::size_t bytes = bytes_of(delivery);
+  if (filling_items_ > 0 && (filling_bytes_ + bytes > link::frame_bytes_target ||
+                             filling_items_ >= link::frame_deliveries_max || !filling_.sync_done.empty())) {
+    close_batch();
+  }
+  filling_bytes_ += bytes;
+  filling_items_ += std::max<std::size_t>(1, delivery.to.size());
+  filling_.deliveries.push_back(std::move(delivery));
+}
+
+void PluginLink::sync_done(SessionNo session_no) {
+  filling_.sync_done.push_back(session_no);
+  ++filling_items_;
+}
+
+void PluginLink::generations(std::vector<link::Generation> some, bool first, bool last) {
+  if (filling_items_ > 0) close_batch();
+  filling_bytes_ += some.size() * 16;
+  filling_items_ += 1;
+  filling_.generations = std::move(some);
+  filling_.generations_first = first;
+  filling_.generations_last = last;
+  close_batch();
+}
+
+void PluginLink::done(const Origin& origin) {
+  in_.done(origin.spool_id, origin.ingest_no);
+  commit_news_ = true;
+}
+
+void PluginLink::close_batch() {
+  filling_.commit = in_.tracker().commit(ranges_max);
+  commit_news_ = false;
+  out_.push(std::exchange(filling_, {}), filling_bytes_ + 64);
+  filling_bytes_ = 0;
+  filling_items_ = 0;
+}
+
+void PluginLink::flush() {
+  if (filling_items_ > 0 || (commit_news_ && welcomed_)) close_batch();
+  send_due();
+}
+
+void PluginLink::send_due() {
+  if (!welcomed_) return;
+  bool sent = false;
+  for (const auto* batch : out_.due(mono_now(), repeat_after_ms)) {
+    link::WorkerFrame frame;
+    frame.batch = *batch;
+    send(std::move(frame));
+    sent = true;
+  }
+  if (!sent && received_news_) send({});
+}
+
+bool PluginLink::congested() const { return out_.held_bytes() > held_bytes_max; }
+
+void PluginLink::tick() {
+  ticker_.expires_after(tick_every);
+  ticker_.async_wait([this](const asio::error_code& error) {
+    if (error) return;
+    tick();
+    if (!mqtt_.is_up()) return;
+    const auto now = mono_now();
+    if (!welcomed_) {
+      if (now.value - asked_at_.value >= repeat_after_ms) {
+        asked_at_ = now;
+        say_hello();
+      }
+      return;
+    }
+    if (!sessions_sure_ && now.value - asked_at_.value >= ask_again_ms) {
+      asked_at_ = now;
+      snapshot_open_ = false;
+      link::WorkerFrame frame;
+      frame.want_sessions = true;
+      send(std::move(frame));
+    }
+    send_due();
+  });
+}
+
+}  // namespace parley

@@ -1,0 +1,116 @@
+// The worker's end of the two numbered streams: handshake, records in, batches out
+// (docs/ARCHITECTURE.md, "The two streams").
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/inbound_stream.hpp"
+#include "core/link.hpp"
+#include "core/outbound_stream.hpp"
+#include "worker/config.hpp"
+#include "worker/mqtt_link.hpp"
+
+namespace parley {
+
+/// Where a record came from: it names the record for ever.
+struct Origin {
+  std::uint64_t spool_id = 0;
+  IngestNo ingest_no = 0;
+  auto operator<=>(const Origin&) const = default;
+};
+
+class PluginLink {
+ public:
+  struct Handlers {
+    std::function<void(Origin, std::string record)> record;
+    std::function<void(const link::SessionChange&)> session;
+    std::function<void()> sessions_reset;       // a snapshot begins: forget all sessions
+    std::function<void()> sessions_known;       // all sessions are known (again)
+    std::function<void(bool generations_known)> welcome;
+    std::function<void()> superseded;           // a worker with a higher epoch is obeyed
+    std::function<void(const std::string&)> unusable;  // the broker cannot carry our frames
+    std::function<void()> applied;              // the plugin has carried out some more
+  };
+  PluginLink(asio::io_context& loop, const Config& config, MqttSettings settings, std::uint64_t epoch,
+             Handlers handlers);
+
+  void start();
+
+  /// Adds to the batch that is being filled; it goes out at the end of the turn, or when it is full.
+  void deliver(link::Delivery delivery);
+  /// After everything delivered so far.
+  void sync_done(SessionNo session_no);
+  void generations(std::vector<link::Generation> some, bool first, bool last);
+  /// The record is stored or refused with an answer, and all its deliveries have been handed over.
+  void done(const Origin& origin);
+  /// Sends what has been filled. Call it at the end of each turn of the loop.
+  void flush();
+
+  /// The number that what is delivered now will have; applied when applied_batch_no() reaches it.
+  [[nodiscard]] std::uint64_t filling_batch_no() const { return out_.last_batch_no() + 1; }
+  [[nodiscard]] std::uint64_t applied_total() const { return applied_total_; }
+  /// Counts batches since start, over restarts of the stream: for comparing with applied_total().
+  [[nodiscard]] std::uint64_t filling_total() const { return applied_total_ + out_.held() + 1; }
+  /// Whether the worker should stop storing until the plugin has caught up.
+  [[nodiscard]] bool congested() const;
+  /// Whether the sessions are known exactly; if not, everything is published in all formats.
+  [[nodiscard]] bool sessions_sure() const { return sessions_sure_; }
+  [[nodiscard]] bool is_up() const { return welcomed_; }
+  /// Nothing is waiting for the plugin.
+  [[nodiscard]] bool drained() const { return out_.held() == 0 && filling_items_ == 0; }
+
+  bool publish_retained(const std::string& topic, std::string_view payload) {
+    return mqtt_.publish_retained(topic, payload);
+  }
+  void stop();
+
+ private:
+  void on_up();
+  void on_down(const std::string& why);
+  void on_message(const std::string& payload);
+  void on_welcome(const link::PluginFrame& frame);
+  void on_sessions(link::SessionBatch batch);
+  void on_batch(link::InboundBatch batch);
+  void hand_over(link::SpooledRecord record);
+  void say_hello();
+  void close_batch();
+  void send_due();
+  void send(link::WorkerFrame frame);
+  void tick();
+
+  asio::io_context& loop_;
+  const LinkConfig config_;
+  const std::uint64_t epoch_;
+  const std::string control_topic_;
+  const std::string receive_client_id_;
+  const Handlers handlers_;
+  MqttLink mqtt_;
+  asio::steady_timer ticker_;
+
+  InboundStream in_;
+  OutboundStream out_;
+  link::OutboundBatch filling_;
+  std::size_t filling_bytes_ = 0;
+  std::size_t filling_items_ = 0;
+  std::uint64_t applied_total_ = 0;
+  IngestNo commit_sent_ = 0;     // the mark that the last closed batch carried
+  bool commit_news_ = false;
+  bool received_news_ = false;
+
+  bool welcomed_ = false;
+  bool ever_welcomed_ = false;
+  bool probe_ = true;            // hello carries the largest frame until it came through once
+  int hellos_ = 0;
+  bool sessions_sure_ = false;
+  bool snapshot_open_ = false;
+  std::uint64_t session_change_no_ = 0;
+  std::vector<link::SpooledRecord> early_;  // came before the first snapshot; bounded by the credit
+  MonoMillis asked_at_;          // last resume or snapshot request
+};
+
+}  // namespace parley

@@ -1,0 +1,478 @@
+#include "worker/statements.hpp"
+
+#include <set>
+
+namespace parley::sql {
+namespace {
+
+std::vector<std::int64_t> conversations_of(const std::vector<NewMessage>& messages) {
+  std::set<std::int64_t> ids;
+  for (const auto& message : messages) ids.insert(message.conversation.value);
+  return {ids.begin(), ids.end()};
+}
+
+// The epoch is never reused, so a lane that an older worker held is taken in any case, also lanes beyond
+// the present number: their owner must not go on storing.
+const PgStatement claim_lanes_statement{"claim_lanes", R"sql(
+WITH next AS MATERIALIZED (SELECT nextval('worker_epochs') AS epoch),
+     mine AS (INSERT INTO lanes (lane, owner_epoch)
+              SELECT lane, epoch FROM next, generate_series(0, $1::bigint - 1) AS lane
+              ON CONFLICT (lane) DO UPDATE SET owner_epoch = EXCLUDED.owner_epoch
+              WHERE lanes.owner_epoch < EXCLUDED.owner_epoch),
+     rest AS (UPDATE lanes SET owner_epoch = epoch FROM next WHERE lane >= $1 AND owner_epoch < epoch)
+SELECT next.epoch, server.epoch::text FROM next, server)sql"};
+
+const PgStatement make_partitions_statement{
+    "make_partitions", "SELECT make_message_partitions((now() AT TIME ZONE 'UTC')::date, 3)"};
+
+// The row stays: seq has no gaps, and a repeat of its request id is still known.
+const PgStatement expire_messages_statement{"expire_messages", R"sql(
+WITH old AS (SELECT conversation_id, seq, created_at FROM messages
+             WHERE expires_at <= statement_timestamp() AND NOT deleted ORDER BY expires_at LIMIT $1),
+     gone AS (UPDATE messages m SET body = '', extra = NULL, deleted = true FROM old
+              WHERE m.conversation_id = old.conversation_id AND m.seq = old.seq
+                AND m.created_at = old.created_at RETURNING 1)
+SELECT count(*) FROM gone)sql"};
+
+const PgStatement generations_statement{"generations_page", R"sql(
+SELECT user_id, device, generation, disabled FROM (
+  SELECT user_id, '' COLLATE "C" AS device, generation, disabled_at IS NOT NULL AS disabled FROM users
+  WHERE (generation > 0 OR disabled_at IS NOT NULL) AND user_id >= $1
+  UNION ALL
+  SELECT user_id, device, generation, false FROM devices WHERE generation > 0 AND user_id >= $1) AS revoked
+WHERE (user_id, device) > ($1, $2::text COLLATE "C")
+ORDER BY user_id, device LIMIT $3)sql"};
+
+// The loser of a race inserts nothing here and finds the winner's conversation in `resolve`, which has
+// a newer snapshot.
+const PgStatement make_direct_statement{"make_direct", R"sql(
+WITH wanted AS (
+  SELECT DISTINCT LEAST(t.sender, n.id) AS lo, GREATEST(t.sender, n.id) AS hi
+  FROM unnest($1::bigint[], $2::text[]) AS t(sender, target)
+  JOIN names n ON n.name = t.target AND n.kind = 'user'
+  JOIN users u ON u.user_id = t.sender AND u.disabled_at IS NULL
+), made AS (
+  INSERT INTO direct_pairs (user_lo, user_hi, conversation_id)
+  SELECT lo, hi, nextval('conversation_ids') FROM wanted w
+  WHERE NOT EXISTS (SELECT FROM direct_pairs p WHERE p.user_lo = w.lo AND p.user_hi = w.hi)
+  ORDER BY lo, hi
+  ON CONFLICT DO NOTHING RETURNING user_lo, user_hi, conversation_id
+), c AS (
+  INSERT INTO conversations (conversation_id, kind) SELECT conversation_id, 'direct' FROM made
+), h AS (
+  INSERT INTO conversation_heads (conversation_id) SELECT conversation_id FROM made
+), both_users AS (
+  SELECT conversation_id, user_lo AS user_id FROM made
+  UNION SELECT conversation_id, user_hi FROM made
+), m AS (
+  INSERT INTO members (conversation_id, user_id) SELECT conversation_id, user_id FROM both_users
+), p AS (
+  INSERT INTO membership_periods (conversation_id, user_id, joined_seq)
+  SELECT conversation_id, user_id, 0 FROM both_users
+)
+INSERT INTO user_conversations (user_id, conversation_id) SELECT user_id, conversation_id FROM both_users)sql"};
+
+const PgStatement resolve_statement{"resolve", R"sql(
+SELECT CASE WHEN n.kind = 'room' THEN 'room' WHEN n.kind = 'user' THEN 'direct' ELSE '' END,
+       CASE WHEN n.kind = 'room' THEN n.id ELSE p.conversation_id END,
+       u.user_id IS NOT NULL AND u.disabled_at IS NULL
+FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS t(sender, target, ord)
+LEFT JOIN names n ON n.name = t.target
+LEFT JOIN users u ON u.user_id = t.sender
+LEFT JOIN direct_pairs p ON n.kind = 'user' AND p.user_lo = LEAST(t.sender, n.id)
+                        AND p.user_hi = GREATEST(t.sender, n.id)
+ORDER BY t.ord)sql"};
+
+const PgStatement lock_heads_statement{"lock_heads", R"sql(
+SELECT COALESCE((SELECT owner_epoch = $2 FROM lanes WHERE lane = $1), false), count(*)
+FROM (SELECT conversation_id FROM conversation_heads WHERE conversation_id = ANY ($3::bigint[])
+      ORDER BY conversation_id FOR NO KEY UPDATE) AS locked)sql"};
+
+// Runs in the same transaction after lock_heads, and so with a snapshot that is newer than the locks.
+const PgStatement store_messages_statement{"store_messages", R"sql(
+WITH input AS MATERIALIZED (
+  SELECT * FROM unnest($4::bigint[], $5::bigint[], $6::timestamptz[], $7::bigint[], $8::bigint[], $9::bytea[],
+                       $10::bytea[], $11::text[], $12::text[], $13::text[], $14::bytea[], $15::timestamptz[])
+    WITH ORDINALITY AS i(conversation_id, sender_id, received_at, origin_spool, ingest_no, request_key,
+                         request_hash, request_id, kind, body, extra, expires_at, ord)
+), judged AS MATERIALIZED (
+  SELECT i.*, h.last_seq, h.last_rev, GREATEST(h.last_at, statement_timestamp()) AS stored_at, m.role,
+         p.seq AS old_seq, p.rev AS old_rev, p.received_at AS old_received_at,
+         p.origin_spool = i.origin_spool AND p.ingest_no = i.ingest_no AS same_origin,
+         p.request_hash = i.request_hash AS same_content
+  FROM input i
+  JOIN conversation_heads h ON h.conversation_id = i.conversation_id
+  LEFT JOIN members m ON m.conversation_id = i.conversation_id AND m.user_id = i.sender_id
+  LEFT JOIN LATERAL (
+    SELECT x.seq, x.rev, x.received_at, x.origin_spool, x.ingest_no, x.request_hash FROM messages x
+    WHERE x.conversation_id = i.conversation_id AND x.sender_id = i.sender_id
+      AND x.request_key = i.request_key AND x.created_at >= $3
+    ORDER BY x.seq LIMIT 1) p ON true
+  WHERE (SELECT owner_epoch FROM lanes WHERE lane = $1) = $2
+), fresh AS MATERIALIZED (
+  SELECT j.*, j.last_seq + row_number() OVER w AS new_seq, j.last_rev + row_number() OVER w AS new_rev
+  FROM judged j WHERE old_seq IS NULL AND role IS NOT NULL AND role <> 'readonly'
+  WINDOW w AS (PARTITION BY conversation_id ORDER BY ord)
+), stored AS (
+  INSERT INTO messages (conversation_id, seq, rev, sender_id, received_at, created_at, origin_spool, ingest_no,
+                        request_key, request_hash, request_id, kind, body, extra, expires_at)
+  SELECT conversation_id, new_seq, new_rev, sender_id, received_at, stored_at, origin_spool, ingest_no,
+         request_key, request_hash, request_id, kind, body, extra, expires_at
+  FROM fresh ORDER BY ord
+), heads AS (
+  UPDATE conversation_heads h SET last_seq = f.seq, last_rev = f.rev, last_at = f.at
+  FROM (SELECT conversation_id, max(new_seq) AS seq, max(new_rev) AS rev, max(stored_at) AS at
+        FROM fresh GROUP BY conversation_id) f
+  WHERE h.conversation_id = f.conversation_id
+)
+SELECT CASE WHEN j.role IS NULL THEN 'not_member'
+            WHEN j.old_seq IS NULL AND j.role = 'readonly' THEN 'read_only'
+            WHEN j.old_seq IS NULL THEN 'stored'
+            WHEN j.same_origin THEN 'replayed'
+            WHEN j.same_content THEN 'repeated'
+            ELSE 'id_conflict' END,
+       COALESCE(j.old_seq, f.new_seq), COALESCE(j.old_rev, f.new_rev), COALESCE(j.old_received_at, j.received_at)
+FROM judged j LEFT JOIN fresh f ON f.ord = j.ord
+ORDER BY j.ord)sql"};
+
+const PgStatement members_statement{"members_of_stale", R"sql(
+SELECT h.conversation_id, h.members_version, c.kind = 'room', c.name, m.user_id, u.name
+FROM unnest($1::bigint[], $2::bigint[]) AS k(conversation_id, version)
+JOIN conversation_heads h ON h.conversation_id = k.conversation_id AND h.members_version <> k.version
+JOIN conversations c ON c.conversation_id = h.conversation_id
+JOIN members m ON m.conversation_id = h.conversation_id
+JOIN users u ON u.user_id = m.user_id
+ORDER BY h.conversation_id, m.user_id)sql"};
+
+const PgStatement park_statement{"park", R"sql(
+INSERT INTO parked (origin_spool, ingest_no, error, record) VALUES ($1, $2, $3, $4)
+ON CONFLICT DO NOTHING)sql"};
+
+// A session without a device moves the user's `got` by itself only while there is no named device.
+const PgStatement raise_user_marks_statement{"raise_user_marks", R"sql(
+UPDATE members m
+SET got_seq = GREATEST(m.got_seq, LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)),
+    read_seq = GREATEST(m.read_seq, LEAST(i.read_seq, h.last_seq))
+FROM (SELECT user_id, conversation_id, max(got_seq) AS got_seq, max(read_seq) AS read_seq
+      FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[])
+           AS u(user_id, device, conversation_id, got_seq, read_seq, published)
+      WHERE published OR device <> '' OR NOT EXISTS (SELECT FROM devices d WHERE d.user_id = u.user_id)
+      GROUP BY user_id, conversation_id ORDER BY conversation_id, user_id) i
+JOIN conversation_heads h ON h.conversation_id = i.conversation_id
+WHERE m.conversation_id = i.conversation_id AND m.user_id = i.user_id
+  AND (m.got_seq < LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq) OR m.read_seq < LEAST(i.read_seq, h.last_seq)))sql"};
+
+const PgStatement raise_device_marks_statement{"raise_device_marks", R"sql(
+INSERT INTO device_marks AS d (user_id, device, conversation_id, got_seq)
+SELECT i.user_id, i.device, i.conversation_id, LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)
+FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+     AS i(user_id, device, conversation_id, got_seq, read_seq)
+JOIN conversation_heads h ON h.conversation_id = i.conversation_id
+JOIN members m ON m.conversation_id = i.conversation_id AND m.user_id = i.user_id
+WHERE i.device <> '' AND GREATEST(i.got_seq, i.read_seq) > 0
+ORDER BY i.user_id, i.device, i.conversation_id
+ON CONFLICT (user_id, device, conversation_id) DO UPDATE
+SET got_seq = GREATEST(d.got_seq, EXCLUDED.got_seq))sql"};
+
+const PgStatement set_confirms_statement{"set_confirms", R"sql(
+UPDATE devices d SET confirms = true
+FROM unnest($1::bigint[], $2::text[]) AS i(user_id, device)
+WHERE d.user_id = i.user_id AND d.device = i.device AND NOT d.confirms)sql"};
+
+const PgStatement add_device_statement{"add_device", R"sql(
+WITH made AS (INSERT INTO devices (user_id, device) VALUES ($1, $2)
+              ON CONFLICT DO NOTHING RETURNING user_id, device)
+INSERT INTO device_marks (user_id, device, conversation_id, got_seq)
+SELECT made.user_id, made.device, m.conversation_id, m.got_seq
+FROM made JOIN user_conversations c ON c.user_id = made.user_id
+JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = c.user_id
+ON CONFLICT DO NOTHING)sql"};
+
+const PgStatement session_kind_statement{"session_kind", R"sql(
+SELECT $2 = '' AND EXISTS (SELECT FROM devices WHERE user_id = $1),
+       COALESCE((SELECT confirms FROM devices WHERE user_id = $1 AND device = $2), false))sql"};
+
+const PgStatement behind_statement{"behind", R"sql(
+SELECT c.conversation_id, CASE WHEN c.kind = 'room' THEN c.name ELSE peer.name END, c.kind = 'room',
+       GREATEST(position.got_seq, period.joined_seq, h.first_seq - 1), h.last_seq, h.last_rev
+FROM user_conversations uc
+JOIN conversations c ON c.conversation_id = uc.conversation_id
+JOIN conversation_heads h ON h.conversation_id = c.conversation_id
+JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = uc.user_id
+LEFT JOIN device_marks d ON d.user_id = uc.user_id AND d.device = $2 AND d.conversation_id = c.conversation_id
+CROSS JOIN LATERAL (SELECT CASE WHEN $2 = '' THEN m.got_seq ELSE COALESCE(d.got_seq, 0) END AS got_seq) AS position
+CROSS JOIN LATERAL (SELECT min(joined_seq) AS joined_seq FROM membership_periods p
+                    WHERE p.conversation_id = c.conversation_id AND p.user_id = uc.user_id) AS period
+LEFT JOIN direct_pairs pair ON c.kind = 'direct' AND pair.conversation_id = c.conversation_id
+LEFT JOIN users peer ON peer.user_id = CASE WHEN pair.user_lo = uc.user_id THEN pair.user_hi ELSE pair.user_lo END
+WHERE uc.user_id = $1 AND h.last_seq > GREATEST(position.got_seq, period.joined_seq, h.first_seq - 1)
+ORDER BY c.conversation_id)sql"};
+
+// Expired ones are left out, also when the sweeper has not come by yet.
+#define PARLEY_MESSAGE_RANGE(direction)                                                                \
+  "SELECT * FROM (SELECT x.seq, x.rev, x.sender_id, u.name, x.received_at, x.request_id, x.kind, "     \
+  "x.body, x.extra, x.expires_at, x.edited_at, x.deleted FROM messages x "                             \
+  "JOIN users u ON u.user_id = x.sender_id "                                                           \
+  "WHERE x.conversation_id = $1 AND x.seq > $3 AND x.seq < $4 "                                        \
+  "AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp()) "                                    \
+  "AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = $1 AND p.user_id = $2 "      \
+  "AND x.seq > p.joined_seq AND (p.left_seq IS NULL OR x.seq <= p.left_seq)) "                         \
+  "ORDER BY x.seq " direction " LIMIT $5) AS page ORDER BY seq"
+const PgStatement first_messages_statement{"first_messages", PARLEY_MESSAGE_RANGE("")};
+const PgStatement last_messages_statement{"last_messages", PARLEY_MESSAGE_RANGE("DESC")};
+#undef PARLEY_MESSAGE_RANGE
+
+const PgStatement is_member_statement{
+    "is_member", "SELECT EXISTS (SELECT FROM members WHERE conversation_id = $1 AND user_id = $2)"};
+
+struct MarkArrays {
+  std::vector<std::int64_t> users, conversations, got, read;
+  std::vector<std::string> devices;
+  std::vector<bool> published;
+};
+
+MarkArrays arrays_of(const std::vector<MarkUpdate>& updates) {
+  MarkArrays arrays;
+  for (const auto& update : updates) {
+    arrays.users.push_back(update.user.value);
+    arrays.devices.push_back(update.device);
+    arrays.conversations.push_back(update.conversation.value);
+    arrays.got.push_back(update.got_seq);
+    arrays.read.push_back(update.read_seq);
+    arrays.published.push_back(update.published);
+  }
+  return arrays;
+}
+
+}  // namespace
+
+const PgStatement listen_users{"listen_users", "LISTEN parley_users"};
+
+PgQuery claim_lanes(std::uint32_t lanes) {
+  return {&claim_lanes_statement, std::move(PgParams{}.int8(lanes))};
+}
+
+Claim claim_of(const PgRows& rows) {
+  return {static_cast<std::uint64_t>(rows.integer(0, 0)), rows.text(0, 1)};
+}
+
+PgQuery make_partitions() { return {&make_partitions_statement, {}}; }
+
+PgQuery expire_messages(std::int64_t max) {
+  return {&expire_messages_statement, std::move(PgParams{}.int8(max))};
+}
+
+PgQuery generations_page(UserId after_user, const std::string& after_device, std::int64_t max) {
+  return {&generations_statement,
+          std::move(PgParams{}.int8(after_user.value).text(after_device).int8(max))};
+}
+
+std::vector<link::Generation> generations_of(const PgRows& rows) {
+  std::vector<link::Generation> generations;
+  for (int row = 0; row < rows.count(); ++row) {
+    generations.push_back(
+        {UserId{rows.integer(row, 0)}, rows.text(row, 1), rows.uint32(row, 2), rows.boolean(row, 3)});
+  }
+  return generations;
+}
+
+namespace {
+PgParams target_params(const std::vector<Target>& targets) {
+  std::vector<std::int64_t> senders;
+  std::vector<std::string> names;
+  for (const auto& target : targets) {
+    senders.push_back(target.sender.value);
+    names.push_back(target.to);
+  }
+  return std::move(PgParams{}.int8s(senders).texts(names));
+}
+}  // namespace
+
+PgQuery make_direct(const std::vector<Target>& targets) {
+  return {&make_direct_statement, target_params(targets)};
+}
+
+PgQuery resolve(const std::vector<Target>& targets) {
+  return {&resolve_statement, target_params(targets)};
+}
+
+std::vector<Resolved> resolved_of(const PgRows& rows) {
+  std::vector<Resolved> resolved;
+  for (int row = 0; row < rows.count(); ++row) {
+    resolved.push_back({rows.text(row, 0), ConversationId{rows.integer(row, 1)}, rows.boolean(row, 2)});
+  }
+  return resolved;
+}
+
+PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch, const std::vector<NewMessage>& messages) {
+  return {&lock_heads_statement, std::move(PgParams{}
+                                               .int8(lane)
+                                               .int8(static_cast<std::int64_t>(epoch))
+                                               .int8s(conversations_of(messages)))};
+}
+
+bool owns_lane(const PgRows& rows) { return rows.boolean(0, 0); }
+
+PgQuery store_messages(std::uint32_t lane, std::uint64_t epoch, UnixMillis probe_from,
+                       const std::vector<NewMessage>& messages) {
+  std::vector<std::int64_t> conversations, senders, spools, ingest_nos;
+  std::vector<std::optional<UnixMillis>> received, expires;
+  std::vector<std::optional<std::string>> keys, hashes, extras;
+  std::vector<std::string> ids, kinds, texts;
+  for (const auto& message : messages) {
+    conversations.push_back(message.conversation.value);
+    senders.push_back(message.sender.value);
+    received.emplace_back(message.received_at);
+    spools.push_back(static_cast<std::int64_t>(message.spool_id));
+    ingest_nos.push_back(static_cast<std::int64_t>(message.ingest_no));
+    keys.emplace_back(message.request_key);
+    hashes.emplace_back(message.request_hash);
+    ids.push_back(message.request_id);
+    kinds.push_back(message.kind);
+    texts.push_back(message.text);
+    extras.push_back(message.extra);
+    expires.push_back(message.expires_at);
+  }
+  PgParams params;
+  params.int8(lane).int8(static_cast<std::int64_t>(epoch)).time(probe_from);
+  params.int8s(conversations).int8s(senders).times(received).int8s(spools).int8s(ingest_nos);
+  params.byteas(keys).byteas(hashes).texts(ids).texts(kinds).texts(texts).byteas(extras).times(expires);
+  return {&store_messages_statement, std::move(params)};
+}
+
+std::vector<StoreOutcome> outcomes_of(const PgRows& rows) {
+  static const std::vector<std::pair<std::string_view, StoreStatus>> words{
+      {"stored", StoreStatus::stored},           {"replayed", StoreStatus::replayed},
+      {"repeated", StoreStatus::repeated},       {"id_conflict", StoreStatus::id_conflict},
+      {"not_member", StoreStatus::not_member},   {"read_only", StoreStatus::read_only}};
+  std::vector<StoreOutcome> outcomes;
+  for (int row = 0; row < rows.count(); ++row) {
+    StoreOutcome outcome{StoreStatus::stored, rows.uint32(row, 1), rows.uint32(row, 2), rows.time(row, 3)};
+    for (const auto& [word, status] : words) {
+      if (rows.bytes(row, 0) == word) outcome.status = status;
+    }
+    outcomes.push_back(outcome);
+  }
+  return outcomes;
+}
+
+PgQuery members_of_stale(const std::vector<KnownVersion>& known) {
+  std::vector<std::int64_t> conversations, versions;
+  for (const auto& one : known) {
+    conversations.push_back(one.conversation.value);
+    versions.push_back(one.members_version);
+  }
+  return {&members_statement, std::move(PgParams{}.int8s(conversations).int8s(versions))};
+}
+
+std::vector<MemberRow> members_of(const PgRows& rows) {
+  std::vector<MemberRow> members;
+  for (int row = 0; row < rows.count(); ++row) {
+    members.push_back({ConversationId{rows.integer(row, 0)}, rows.integer(row, 1), rows.boolean(row, 2),
+                       rows.text(row, 3), UserId{rows.integer(row, 4)}, rows.text(row, 5)});
+  }
+  return members;
+}
+
+PgQuery park(std::uint64_t spool_id, IngestNo ingest_no, const std::string& error,
+             const std::string& record) {
+  return {&park_statement, std::move(PgParams{}
+                                         .int8(static_cast<std::int64_t>(spool_id))
+                                         .int8(static_cast<std::int64_t>(ingest_no))
+                                         .text(error)
+                                         .bytea(record))};
+}
+
+PgQuery raise_user_marks(const std::vector<MarkUpdate>& updates) {
+  const auto arrays = arrays_of(updates);
+  return {&raise_user_marks_statement, std::move(PgParams{}
+                                                     .int8s(arrays.users)
+                                                     .texts(arrays.devices)
+                                                     .int8s(arrays.conversations)
+                                                     .int8s(arrays.got)
+                                                     .int8s(arrays.read)
+                                                     .booleans(arrays.published))};
+}
+
+PgQuery raise_device_marks(const std::vector<MarkUpdate>& updates) {
+  const auto arrays = arrays_of(updates);
+  return {&raise_device_marks_statement, std::move(PgParams{}
+                                                       .int8s(arrays.users)
+                                                       .texts(arrays.devices)
+                                                       .int8s(arrays.conversations)
+                                                       .int8s(arrays.got)
+                                                       .int8s(arrays.read))};
+}
+
+PgQuery set_confirms(const std::vector<MarkUpdate>& updates) {
+  std::vector<std::int64_t> users;
+  std::vector<std::string> devices;
+  for (const auto& update : updates) {
+    if (!update.confirms) continue;
+    users.push_back(update.user.value);
+    devices.push_back(update.device);
+  }
+  return {&set_confirms_statement, std::move(PgParams{}.int8s(users).texts(devices))};
+}
+
+PgQuery add_device(UserId user, const std::string& device) {
+  return {&add_device_statement, std::move(PgParams{}.int8(user.value).text(device))};
+}
+
+PgQuery session_kind(UserId user, const std::string& device) {
+  return {&session_kind_statement, std::move(PgParams{}.int8(user.value).text(device))};
+}
+
+SessionKind session_kind_of(const PgRows& rows) { return {rows.boolean(0, 0), rows.boolean(0, 1)}; }
+
+PgQuery behind(UserId user, const std::string& device) {
+  return {&behind_statement, std::move(PgParams{}.int8(user.value).text(device))};
+}
+
+std::vector<Behind> behind_of(const PgRows& rows) {
+  std::vector<Behind> behind;
+  for (int row = 0; row < rows.count(); ++row) {
+    behind.push_back({ConversationId{rows.integer(row, 0)}, rows.text(row, 1), rows.boolean(row, 2),
+                      rows.uint32(row, 3), rows.uint32(row, 4), rows.uint32(row, 5)});
+  }
+  return behind;
+}
+
+PgQuery message_range(const MessageRange& range) {
+  return {range.newest ? &last_messages_statement : &first_messages_statement,
+          std::move(PgParams{}
+                        .int8(range.conversation.value)
+                        .int8(range.user.value)
+                        .int8(range.after)
+                        .int8(range.before)
+                        .int8(range.max))};
+}
+
+std::vector<MessageRow> messages_of(const PgRows& rows) {
+  std::vector<MessageRow> messages;
+  for (int row = 0; row < rows.count(); ++row) {
+    MessageRow message;
+    message.seq = rows.uint32(row, 0);
+    message.rev = rows.uint32(row, 1);
+    message.sender_id = UserId{rows.integer(row, 2)};
+    message.sender = rows.text(row, 3);
+    message.received_at = rows.time(row, 4);
+    message.request_id = rows.text(row, 5);
+    message.kind = rows.text(row, 6);
+    message.text = rows.text(row, 7);
+    if (!rows.is_null(row, 8)) message.extra = rows.text(row, 8);
+    if (!rows.is_null(row, 9)) message.expires_at = rows.time(row, 9);
+    if (!rows.is_null(row, 10)) message.edited_at = rows.time(row, 10);
+    message.deleted = rows.boolean(row, 11);
+    messages.push_back(std::move(message));
+  }
+  return messages;
+}
+
+PgQuery is_member(ConversationId conversation, UserId user) {
+  return {&is_member_statement, std::move(PgParams{}.int8(conversation.value).int8(user.value))};
+}
+
+bool is_member_of(const PgRows& rows) { return rows.boolean(0, 0); }
+
+}  // namespace parley::sql

@@ -1,0 +1,174 @@
+// Every SQL statement of the worker: its parameters and its rows as values. Nothing else holds SQL.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/ids.hpp"
+#include "core/link.hpp"
+#include "worker/pg_link.hpp"
+
+namespace parley::sql {
+
+// ---- start and housekeeping (blocking connection at start, then the loop's) ----
+
+/// Takes the lanes for a new worker. One row: (epoch int8, server epoch text).
+PgQuery claim_lanes(std::uint32_t lanes);
+struct Claim {
+  std::uint64_t epoch = 0;
+  std::string server_epoch;
+};
+Claim claim_of(const PgRows& rows);
+extern const PgStatement listen_users;
+
+/// Makes the partitions of this and the next two months.
+PgQuery make_partitions();
+/// Takes the contents out of what has expired; one row: how many (at most `max`).
+PgQuery expire_messages(std::int64_t max);
+
+/// The revocation list, ordered; one page of at most `max` behind (user, device).
+PgQuery generations_page(UserId after_user, const std::string& after_device, std::int64_t max);
+std::vector<link::Generation> generations_of(const PgRows& rows);
+
+// ---- conversations ----
+
+/// Who talks to what: `send/<to>` of one sender.
+struct Target {
+  UserId sender;
+  std::string to;
+};
+/// Makes the 1:1 conversations that are missing among these targets…
+PgQuery make_direct(const std::vector<Target>& targets);
+/// … and says where each one leads. In the same job, after make_direct.
+PgQuery resolve(const std::vector<Target>& targets);
+struct Resolved {
+  std::string kind;  // "direct", "room", "" (no such name)
+  ConversationId conversation;
+  bool sender_known = false;  // false: this database has no such user, or he is disabled
+};
+std::vector<Resolved> resolved_of(const PgRows& rows);  // as many as targets, in their order
+
+// ---- ingest: lock_heads, store_messages, members_of_stale as one job ----
+
+struct NewMessage {
+  ConversationId conversation;
+  UserId sender;
+  UnixMillis received_at;
+  std::uint64_t spool_id = 0;
+  IngestNo ingest_no = 0;
+  std::string request_key;   // 16 bytes
+  std::string request_hash;  // 16 bytes
+  std::string request_id;    // as the client wrote it; may be empty
+  std::string kind;
+  std::string text;
+  std::optional<std::string> extra;
+  std::optional<UnixMillis> expires_at;
+};
+/// Locks the heads of these conversations in id order; one row: does `epoch` own the lane.
+PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch, const std::vector<NewMessage>& messages);
+bool owns_lane(const PgRows& rows);
+
+enum class StoreStatus { stored, replayed, repeated, id_conflict, not_member, read_only };
+struct StoreOutcome {
+  StoreStatus status = StoreStatus::stored;
+  Seq seq = 0;
+  Rev rev = 0;
+  UnixMillis time;
+};
+/// @param probe_from  repeats are looked for among messages stored since then
+PgQuery store_messages(std::uint32_t lane, std::uint64_t epoch, UnixMillis probe_from,
+                       const std::vector<NewMessage>& messages);
+std::vector<StoreOutcome> outcomes_of(const PgRows& rows);  // as many as messages, in their order
+
+/// Members of those of the conversations whose version is not the one that the caller knows.
+struct KnownVersion {
+  ConversationId conversation;
+  std::int64_t members_version = 0;
+};
+PgQuery members_of_stale(const std::vector<KnownVersion>& known);
+struct MemberRow {
+  ConversationId conversation;
+  std::int64_t members_version = 0;
+  bool is_room = false;
+  std::string room;  // its name, if it is one
+  UserId user;
+  std::string name;
+};
+std::vector<MemberRow> members_of(const PgRows& rows);  // ordered by conversation
+
+PgQuery park(std::uint64_t spool_id, IngestNo ingest_no, const std::string& error, const std::string& record);
+
+// ---- cursors ----
+
+struct MarkUpdate {
+  UserId user;
+  std::string device;  // empty: not a named device
+  ConversationId conversation;
+  Seq got_seq = 0;
+  Seq read_seq = 0;
+  bool published = false;  // by the client itself; else concluded from its session staying up
+  bool confirms = false;   // the device has published `got` or `sync`
+};
+/// Raises cursors, never beyond a conversation's end. At most one update per (user, device,
+/// conversation) in one call.
+PgQuery raise_user_marks(const std::vector<MarkUpdate>& updates);
+PgQuery raise_device_marks(const std::vector<MarkUpdate>& updates);
+PgQuery set_confirms(const std::vector<MarkUpdate>& updates);
+
+// ---- backlog and history ----
+
+/// Makes the device known (a new one begins at the user's `got`); no rows.
+PgQuery add_device(UserId user, const std::string& device);
+/// Whether the session observes only, and whether its device confirms. One row.
+PgQuery session_kind(UserId user, const std::string& device);
+struct SessionKind {
+  bool observes = false;
+  bool confirms = false;
+};
+SessionKind session_kind_of(const PgRows& rows);
+
+/// Conversations in which there is more than the device (or, without one, the user) has got.
+PgQuery behind(UserId user, const std::string& device);
+struct Behind {
+  ConversationId conversation;
+  std::string conv;  // as this user calls it
+  bool is_room = false;
+  Seq got_seq = 0;
+  Seq last_seq = 0;
+  Rev last_rev = 0;
+};
+std::vector<Behind> behind_of(const PgRows& rows);
+
+struct MessageRow {
+  Seq seq = 0;
+  Rev rev = 0;
+  UserId sender_id;
+  std::string sender;
+  UnixMillis received_at;
+  std::string request_id;
+  std::string kind;
+  std::string text;
+  std::optional<std::string> extra;
+  std::optional<UnixMillis> expires_at;
+  std::optional<UnixMillis> edited_at;
+  bool deleted = false;
+};
+/// Messages that `user` may see with after < seq < before: the first or the last `max` of them, always
+/// returned ascending.
+struct MessageRange {
+  ConversationId conversation;
+  UserId user;
+  Seq after = 0;
+  Seq before = 0;  // exclusive
+  std::int64_t max = 0;
+  bool newest = false;  // the last ones instead of the first ones
+};
+PgQuery message_range(const MessageRange& range);
+std::vector<MessageRow> messages_of(const PgRows& rows);
+/// One row if `user` is (or was) in the conversation: is he a member now.
+PgQuery is_member(ConversationId conversation, UserId user);
+bool is_member_of(const PgRows& rows);
+
+}  // namespace parley::sql
