@@ -1,0 +1,31 @@
+// How a command ends.
+#pragma once
+
+#include <string>
+
+#include "core/result.hpp"
+
+namespace parley::cli {
+
+/// Exit codes: stable, listed in `parley --help`.
+enum class Exit {
+  done = 0,
+  failed = 1,         // configuration, key file, database said no, …
+  usage = 2,          // the command line makes no sense
+  refused = 3,        // the server refused with a code, or a token is not good
+  timed_out = 4,      // no answer in time: the outcome is unknown
+  unreachable = 5,    // no broker or no database there
+  login_refused = 6,  // the broker does not take the token
+};
+
+struct Failure {
+  Exit exit = Exit::failed;
+  std::string what;  // says what to do; without a full stop
+};
+
+template <class T>
+using Outcome = Result<T, Failure>;
+
+inline auto fail(Exit exit, std::string what) { return failed(Failure{exit, std::move(what)}); }
+
+}  // namespace parley::cli

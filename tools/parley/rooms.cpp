@@ -1,0 +1,218 @@
+// parley room: rooms and who is in them.
+#include <algorithm>
+#include <iostream>
+#include <memory>
+
+#include "core/names.hpp"
+#include "tools/parley/commands.hpp"
+
+namespace parley::cli {
+namespace {
+
+struct RoomRequest {
+  std::string name;
+  std::vector<std::string> members;
+  std::string title;
+};
+
+struct Room {
+  std::string conversation_id;
+  std::string history = "all";
+  std::int64_t last_seq = 0;
+  bool is_new = false;
+};
+
+/// Takes the name for a room, if nobody has had it.
+/// @return nothing if it is taken
+Outcome<std::optional<Room>> create_room(Database& database, const RoomRequest& request,
+                                         UserId owner) {
+  const auto named = database.run(
+      "INSERT INTO names (name, kind, id) VALUES ($1, 'room', nextval('conversation_ids')) "
+      "ON CONFLICT (name) DO NOTHING RETURNING id",
+      {request.name});
+  if (!named) return failed(named.error());
+  if (named->count() == 0) return std::optional<Room>{};
+  Room room;
+  room.conversation_id = named->text(0, 0);
+  room.is_new = true;
+  const auto created = database.run(
+      "INSERT INTO conversations (conversation_id, kind, name, title, created_by) "
+      "VALUES ($1, 'room', $2, $3, $4)",
+      {room.conversation_id, request.name, request.title, std::to_string(owner.value)});
+  if (!created) return failed(created.error());
+  const auto head = database.run("INSERT INTO conversation_heads (conversation_id) VALUES ($1)",
+                                 {room.conversation_id});
+  if (!head) return failed(head.error());
+  return std::optional<Room>{std::move(room)};
+}
+
+/// Finds a room and locks its head, so that no message is numbered until the members are right.
+Outcome<Room> lock_room(Database& database, const std::string& name) {
+  const auto found = database.run(
+      "SELECT n.kind, n.retired_at IS NOT NULL, n.id, c.history FROM names n "
+      "LEFT JOIN conversations c ON n.kind = 'room' AND c.conversation_id = n.id "
+      "WHERE n.name = $1",
+      {name});
+  if (!found) return failed(found.error());
+  if (found->count() == 0) return fail(Exit::failed, name + ": changed meanwhile; try again");
+  if (found->text(0, 1) == "t") {
+    return fail(Exit::failed, name + ": was used before, and a name is never given again");
+  }
+  if (found->text(0, 0) != "room") {
+    return fail(Exit::failed, name + ": is a user; users and rooms share their names");
+  }
+  Room room;
+  room.conversation_id = found->text(0, 2);
+  room.history = found->text(0, 3);
+  const auto head = database.run(
+      "SELECT last_seq FROM conversation_heads WHERE conversation_id = $1 FOR NO KEY UPDATE",
+      {room.conversation_id});
+  if (!head) return failed(head.error());
+  if (head->count() == 0) return fail(Exit::failed, name + ": has no conversation head");
+  room.last_seq = head->integer(0, 0);
+  return room;
+}
+
+/// Nothing old is unread to a new member, nor sent to his devices: it waits in `history`, if the
+/// room's rule lets him see it.
+Outcome<bool> add_member(Database& database, const Room& room, UserId user,
+                         const std::string& role) {
+  const std::string user_id = std::to_string(user.value);
+  const std::string last_seq = std::to_string(room.last_seq);
+  const auto member = database.run(
+      "INSERT INTO members (conversation_id, user_id, got_seq, read_seq, role) "
+      "VALUES ($1, $2, $3, $3, $4) ON CONFLICT DO NOTHING",
+      {room.conversation_id, user_id, last_seq, role});
+  if (!member) return failed(member.error());
+  if (member->touched() == 0) return false;
+  const std::string joined_seq = room.history == "all" ? "0" : last_seq;
+  const auto period = database.run(
+      "INSERT INTO membership_periods (conversation_id, user_id, joined_seq) VALUES ($1, $2, $3) "
+      "ON CONFLICT (conversation_id, user_id, joined_seq) DO UPDATE SET left_seq = NULL",
+      {room.conversation_id, user_id, joined_seq});
+  if (!period) return failed(period.error());
+  const auto listed = database.run(
+      "INSERT INTO user_conversations (user_id, conversation_id) VALUES ($1, $2) "
+      "ON CONFLICT DO NOTHING",
+      {user_id, room.conversation_id});
+  if (!listed) return failed(listed.error());
+  const auto marked = database.run(
+      "INSERT INTO device_marks (user_id, device, conversation_id, got_seq) "
+      "SELECT d.user_id, d.device, $2::bigint, $3::bigint FROM devices d "
+      "WHERE d.user_id = $1 AND $3::bigint > 0 "
+      "ON CONFLICT (user_id, device, conversation_id) DO UPDATE "
+      "SET got_seq = GREATEST(device_marks.got_seq, EXCLUDED.got_seq)",
+      {user_id, room.conversation_id, last_seq});
+  if (!marked) return failed(marked.error());
+  return true;
+}
+
+Outcome<void> check_room_size(Database& database, const Room& room, std::size_t members_max) {
+  const auto count = database.run("SELECT count(*) FROM members WHERE conversation_id = $1",
+                                  {room.conversation_id});
+  if (!count) return failed(count.error());
+  if (std::cmp_less_equal(count->integer(0, 0), members_max)) return {};
+  return fail(Exit::failed, "a room has at most " + std::to_string(members_max) +
+                                " members (limits.room_members_max in the configuration)");
+}
+
+Outcome<std::vector<User>> find_members(Database& database, const std::vector<std::string>& names) {
+  std::vector<User> users;
+  for (const auto& name : names) {
+    const bool twice = std::any_of(users.begin(), users.end(),
+                                   [&](const User& known) { return known.name == name; });
+    if (twice) continue;
+    auto user = find_user(database, name);
+    if (!user) return failed(user.error());
+    users.push_back(std::move(*user));
+  }
+  return users;
+}
+
+/// @return what to tell
+Outcome<std::string> add_room(Database& database, const RoomRequest& request,
+                              std::size_t members_max) {
+  const auto users = find_members(database, request.members);
+  if (!users) return failed(users.error());
+  auto created = create_room(database, request, users->front().user_id);
+  if (!created) return failed(created.error());
+  auto room = *created ? Outcome<Room>{std::move(**created)} : lock_room(database, request.name);
+  if (!room) return failed(room.error());
+  std::string added;
+  for (const User& user : *users) {
+    const bool owner = room->is_new && &user == &users->front();
+    const auto is_added = add_member(database, *room, user.user_id, owner ? "owner" : "member");
+    if (!is_added) return failed(is_added.error());
+    if (*is_added) added += " " + user.name;
+  }
+  if (auto fits = check_room_size(database, *room, members_max); !fits) return failed(fits.error());
+  if (room->is_new) return request.name + ": created with" + added;
+  if (added.empty()) return request.name + ": exists, all of them are members";
+  const auto bumped = database.run(
+      "UPDATE conversation_heads SET members_version = members_version + 1 "
+      "WHERE conversation_id = $1",
+      {room->conversation_id});
+  if (!bumped) return failed(bumped.error());
+  return request.name + ": exists, added" + added;
+}
+
+Outcome<void> run_add(const Setup& setup, const RoomRequest& request) {
+  if (!is_name(request.name)) {
+    return fail(Exit::usage, "\"" + request.name +
+                                 "\" cannot be a name: 1 to 32 of a-z 0-9 _ -, beginning with a "
+                                 "letter or digit");
+  }
+  const auto config = load_setup(setup);
+  if (!config) return failed(config.error());
+  auto database = Database::open_migrated(config->database.uri);
+  if (!database) return failed(database.error());
+  std::string report;
+  auto done = database->transact([&]() -> Outcome<void> {
+    auto told = add_room(*database, request, config->limits.room_members_max);
+    if (!told) return failed(told.error());
+    report = std::move(*told);
+    if (auto sent = database->run("NOTIFY parley_rooms"); !sent) return failed(sent.error());
+    return {};
+  });
+  if (done) std::cout << report << '\n';
+  return done;
+}
+
+Outcome<void> run_list(const Setup& setup) {
+  auto database = open_database(setup);
+  if (!database) return failed(database.error());
+  const auto rows = database->run(
+      "SELECT c.name, count(m.user_id), c.title FROM conversations c "
+      "LEFT JOIN members m USING (conversation_id) WHERE c.kind = 'room' "
+      "GROUP BY c.conversation_id ORDER BY c.name");
+  if (!rows) return failed(rows.error());
+  for (int row = 0; row < rows->count(); ++row) {
+    std::cout << rows->text(row, 0) << '\t' << rows->text(row, 1) << '\t' << rows->text(row, 2)
+              << '\n';
+  }
+  return {};
+}
+
+}  // namespace
+
+void add_room_commands(CLI::App& app, Setup& setup, Ending& ending) {
+  auto* const room = app.add_subcommand("room", "Rooms and who is in them");
+  room->require_subcommand(1);
+  room->footer(
+      "Examples:\n"
+      "  parley room add ops alice bob carol --title 'Operations'\n"
+      "  parley room add ops dave    # adds dave to what exists");
+
+  auto* const add =
+      room->add_subcommand("add", "Create a room, or add members to one; safe to repeat");
+  const auto request = std::make_shared<RoomRequest>();
+  add->add_option("NAME", request->name, "The room's name, for ever")->required();
+  add->add_option("MEMBER", request->members, "Users; the first one owns a new room")->required();
+  add->add_option("--title", request->title, "What people see; of a new room")->type_name("TEXT");
+  add->callback([&setup, &ending, request] { ending = run_add(setup, *request); });
+
+  auto* const list = room->add_subcommand("list", "Names, numbers of members and titles");
+  list->callback([&setup, &ending] { ending = run_list(setup); });
+}
+
+}  // namespace parley::cli
