@@ -56,6 +56,13 @@ std::uint32_t Sessions::feeds_of(std::string_view user) const {
   return found == users_.end() ? 0 : found->second.feeds;
 }
 
+std::vector<SessionNo> Sessions::all() const {
+  std::vector<SessionNo> all;
+  all.reserve(sessions_.size());
+  for (const auto& [session_no, session] : sessions_) all.push_back(session_no);
+  return all;
+}
+
 void Sessions::recount(User& user) const {
   user.feeds = 0;
   for (const auto session_no : user.sessions) {

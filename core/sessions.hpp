@@ -27,6 +27,7 @@ class Sessions {
   [[nodiscard]] const std::vector<SessionNo>& of(std::string_view user) const;
   /// Everything that any session of the user subscribed.
   [[nodiscard]] std::uint32_t feeds_of(std::string_view user) const;
+  [[nodiscard]] std::vector<SessionNo> all() const;
   [[nodiscard]] std::size_t count() const { return sessions_.size(); }
 
  private:

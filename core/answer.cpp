@@ -1,0 +1,58 @@
+#include "core/answer.hpp"
+
+#include <utility>
+
+namespace parley {
+
+AnswerTo answer_to(const link::InboundRecord& record, std::string_view prefix, Format format) {
+  AnswerTo to{record.user, format, "", std::nullopt};
+  if (!record.response_topic.empty()) {
+    if (const auto rest = response_rest(prefix, record.user, record.response_topic)) {
+      to.response_rest = *rest;
+      to.correlation_data = record.correlation_data;
+    }
+  }
+  return to;
+}
+
+std::vector<link::Delivery> ack_deliveries(const AnswerTo& to, const Ack& ack, std::uint32_t feeds) {
+  std::vector<link::Delivery> deliveries;
+  const auto add = [&](std::string suffix, Format format, std::uint32_t qos) {
+    link::Delivery delivery;
+    delivery.to = {to.user};
+    delivery.suffix = std::move(suffix);
+    delivery.payload = encode_ack(format, ack);
+    delivery.qos = qos;
+    deliveries.push_back(std::move(delivery));
+  };
+  if (!to.response_rest.empty()) {
+    add(to.response_rest, to.format, 1);
+    deliveries.back().correlation_data = to.correlation_data;
+    return deliveries;
+  }
+  if ((feeds & feed::ack_text) != 0) add(ack_rest(Format::text, ack.id), Format::text, 0);
+  if ((feeds & feed::ack_json) != 0) add(ack_rest(Format::json, ack.id), Format::json, 0);
+  if ((feeds & feed::ack_pb) != 0) add(ack_rest(Format::pb, ack.id), Format::pb, 0);
+  return deliveries;
+}
+
+link::Delivery reply_delivery(const AnswerTo& to, const Reply& reply) {
+  link::Delivery delivery;
+  delivery.to = {to.user};
+  delivery.suffix = to.response_rest.empty() ? reply_rest(to.format, reply.id) : to.response_rest;
+  delivery.payload = encode_reply(to.format, reply);
+  delivery.qos = 1;
+  if (!to.response_rest.empty()) delivery.correlation_data = to.correlation_data;
+  return delivery;
+}
+
+link::Delivery err_delivery(const std::string& user, Code code, std::string_view topic, std::string_view detail) {
+  link::Delivery delivery;
+  delivery.to = {user};
+  delivery.suffix = err_rest;
+  delivery.payload.append(to_string(code)).append(" ").append(topic).append(" ").append(detail);
+  delivery.qos = 1;
+  return delivery;
+}
+
+}  // namespace parley

@@ -1,0 +1,47 @@
+#include "core/auto_got.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace parley {
+namespace {
+constexpr std::int64_t bucket_ms = 1'000;
+}
+
+std::int64_t got_after_ms(std::uint32_t keep_alive_s) {
+  return keep_alive_s == 0 ? 90'000 : static_cast<std::int64_t>(keep_alive_s) * 1'500;
+}
+
+void AutoGot::follow(SessionNo session_no, UserId user, std::string device, std::int64_t after_ms) {
+  auto& session = sessions_[session_no];
+  session.user = user;
+  session.device = std::move(device);
+  session.after_ms = after_ms;
+}
+
+void AutoGot::published(SessionNo session_no, ConversationId conversation, Seq seq, MonoMillis now) {
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end()) return;
+  auto& buckets = found->second.buckets;
+  if (buckets.empty() || now.value - buckets.back().begun_at.value >= bucket_ms) {
+    buckets.push_back({now, {}});
+  }
+  auto& known = buckets.back().seqs[conversation];
+  known = std::max(known, seq);
+}
+
+std::vector<AutoGot::Due> AutoGot::due(MonoMillis now) {
+  std::vector<Due> due;
+  for (auto& [session_no, session] : sessions_) {
+    while (!session.buckets.empty() &&
+           now.value - session.buckets.front().begun_at.value >= session.after_ms + bucket_ms) {
+      for (const auto& [conversation, seq] : session.buckets.front().seqs) {
+        due.push_back({session.user, session.device, conversation, seq});
+      }
+      session.buckets.pop_front();
+    }
+  }
+  return due;
+}
+
+}  // namespace parley

@@ -1,0 +1,279 @@
+#include "worker/backlog.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "core/topic.hpp"
+#include "worker/log.hpp"
+#include "worker/loop.hpp"
+
+namespace parley {
+namespace {
+constexpr std::size_t runs_max = 32;      // at once; the others wait
+constexpr std::int64_t page_max = 200;    // messages
+constexpr auto retry_after = std::chrono::milliseconds{300};
+constexpr std::size_t live_max = 4'096;   // messages kept per session while it catches up
+}  // namespace
+
+StoredMessage stored_message(ConversationId conversation, const sql::MessageRow& row) {
+  StoredMessage stored{conversation, row.sender_id, row.sender, {}};
+  auto& message = stored.message;
+  message.id = row.request_id;
+  message.from = row.sender;
+  message.seq = row.seq;
+  message.rev = row.rev;
+  message.time = row.received_at;
+  message.content.kind = row.kind;
+  message.content.text = row.text;
+  if (row.extra && !decode_content_rest(*row.extra, message.content)) {
+    log::error("event=bad_extra conversation={} seq={}", conversation.value, row.seq);
+  }
+  message.edited_time = row.edited_at;
+  message.deleted = row.deleted;
+  message.expires_time = row.expires_at;
+  return stored;
+}
+
+bool Backlogs::current(SessionNo session_no, std::uint64_t id) const {
+  const auto found = runs_.find(session_no);
+  return found != runs_.end() && found->second.id == id;
+}
+
+void Backlogs::start(SessionNo session_no) {
+  if (runs_.erase(session_no) == 0 &&
+      std::find(waiting_.begin(), waiting_.end(), session_no) != waiting_.end()) {
+    return;
+  }
+  waiting_.push_back(session_no);
+  next_waiting();
+}
+
+void Backlogs::drop(SessionNo session_no) {
+  std::erase(waiting_, session_no);
+  if (runs_.erase(session_no) > 0) next_waiting();
+}
+
+void Backlogs::clear() {
+  retrying_.clear();
+  timer_.cancel();
+  runs_.clear();
+  waiting_.clear();
+}
+
+void Backlogs::next_waiting() {
+  while (!waiting_.empty() && runs_.size() < runs_max) {
+    const auto session_no = waiting_.front();
+    waiting_.pop_front();
+    if (needs_.sessions.find(session_no) == nullptr) continue;
+    runs_[session_no].id = ++last_id_;
+    ask(session_no);
+  }
+}
+
+void Backlogs::ask(SessionNo session_no) {
+  const auto* session = needs_.sessions.find(session_no);
+  auto& run = runs_.at(session_no);
+  if (session == nullptr || (session->feeds & feed::inbox_any) == 0) {
+    finish(session_no);
+    return;
+  }
+  // What is stored from here on may or may not be in the answer: it is kept, and compared by seq.
+  run.live.clear();
+  run.overflowed = false;
+  ++run.round;
+  std::vector<PgQuery> queries;
+  if (!session->device.empty()) queries.push_back(sql::add_device(session->user_id, session->device));
+  queries.push_back(sql::session_kind(session->user_id, session->device));
+  queries.push_back(sql::behind(session->user_id, session->device));
+  needs_.database.submit(std::move(queries), [this, session_no, id = run.id](auto result) {
+    if (!current(session_no, id)) return;
+    if (result) {
+      listed(session_no, *result);
+    } else {
+      retry(session_no);
+    }
+    needs_.turn();
+  });
+}
+
+void Backlogs::retry(SessionNo session_no) {
+  retrying_.push_back(session_no);
+  if (retrying_.size() > 1) return;
+  timer_.expires_after(retry_after);
+  timer_.async_wait([this](const asio::error_code& error) {
+    if (error) return;
+    for (const auto due : std::exchange(retrying_, {})) {
+      // With a new answer of the database; what was sent already is remembered.
+      if (runs_.contains(due)) ask(due);
+    }
+  });
+}
+
+void Backlogs::follow(SessionNo session_no) {
+  const auto* session = needs_.sessions.find(session_no);
+  if (session == nullptr || (session->feeds & feed::inbox_any) == 0) return;
+  std::vector<PgQuery> queries;
+  queries.push_back(sql::session_kind(session->user_id, session->device));
+  needs_.database.submit(std::move(queries), [this, session_no](auto result) {
+    const auto* up = needs_.sessions.find(session_no);
+    if (!result || up == nullptr) return;  // without it the device just gets some messages twice later
+    const auto kind = sql::session_kind_of(result->at(0));
+    if (kind.observes || kind.confirms) return;
+    needs_.auto_got.follow(session_no, up->user_id, up->device, got_after_ms(up->keep_alive_s));
+  });
+}
+
+void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) {
+  const auto* session = needs_.sessions.find(session_no);
+  auto& run = runs_.at(session_no);
+  if (session == nullptr) return;
+  const auto kind = sql::session_kind_of(results.at(results.size() - 2));
+  run.observes = kind.observes;
+  if (!kind.observes && !kind.confirms) {
+    needs_.auto_got.follow(session_no, session->user_id, session->device,
+                           got_after_ms(session->keep_alive_s));
+  }
+  run.todo.clear();
+  if (!kind.observes) {
+    for (auto& behind : sql::behind_of(results.back())) {
+      auto& sent = run.sent[behind.conversation];
+      sent = std::max(sent, behind.got_seq);
+      if (sent < behind.last_seq && covers(*session, behind.conv)) run.todo.push_back(std::move(behind));
+    }
+  }
+  next_page(session_no);
+}
+
+void Backlogs::truncated(const link::Session& session, const sql::Behind& behind, Seq from) {
+  const Truncated event{behind.conv, behind.last_rev, wall_now(), from};
+  for (const auto& [bit, format] : {std::pair{feed::event_json, Format::json}, {feed::event_pb, Format::pb}}) {
+    if ((session.feeds & bit) == 0) continue;
+    link::Delivery delivery;
+    delivery.to = {session.user};
+    delivery.session_no = session.session_no;
+    delivery.suffix = event_rest(format, behind.conv);
+    delivery.payload = encode_truncated(format, event);
+    delivery.qos = 1;
+    needs_.plugin.deliver(std::move(delivery));
+  }
+}
+
+void Backlogs::next_page(SessionNo session_no) {
+  const auto* session = needs_.sessions.find(session_no);
+  auto& run = runs_.at(session_no);
+  if (session == nullptr) return;
+  if (run.todo.empty()) {
+    settle(session_no);
+    return;
+  }
+  const auto behind = run.todo.front();
+  auto& sent = run.sent[behind.conversation];
+  if (run.round == 1 && behind.last_seq - sent > sync_messages_max_) {
+    sent = behind.last_seq - sync_messages_max_;
+    truncated(*session, behind, sent + 1);
+  }
+  const sql::MessageRange range{behind.conversation, session->user_id, sent, behind.last_seq + 1, page_max, false};
+  std::vector<PgQuery> queries;
+  queries.push_back(sql::message_range(range));
+  needs_.database.submit(std::move(queries), [this, session_no, id = run.id, behind](auto result) {
+    if (!current(session_no, id)) return;
+    if (result) {
+      page(session_no, behind, sql::messages_of(result->at(0)));
+    } else {
+      retry(session_no);
+    }
+    needs_.turn();
+  });
+}
+
+void Backlogs::page(SessionNo session_no, const sql::Behind& behind, const std::vector<sql::MessageRow>& rows) {
+  const auto* session = needs_.sessions.find(session_no);
+  auto& run = runs_.at(session_no);
+  if (session == nullptr) return;
+  auto& sent = run.sent[behind.conversation];
+  bool delivered = false;
+  for (const auto& row : rows) {
+    sent = std::max(sent, row.seq);
+    if (row.deleted) continue;  // nothing is left of it that a late reader could use
+    for (auto& delivery :
+         deliver_to_session(stored_message(behind.conversation, row), behind.is_room, behind.conv, *session)) {
+      needs_.plugin.deliver(std::move(delivery));
+      delivered = true;
+    }
+  }
+  const bool last = static_cast<std::int64_t>(rows.size()) < page_max;
+  if (last) {
+    sent = std::max(sent, behind.last_seq);
+    run.todo.pop_front();
+  }
+  needs_.auto_got.published(session_no, behind.conversation, sent, mono_now());
+  if (!delivered) {
+    next_page(session_no);
+    return;
+  }
+  // One page at a time: the broker's queue for this session must not overflow.
+  run.wait_for = needs_.plugin.filling_total();
+}
+
+void Backlogs::applied() {
+  std::vector<SessionNo> due;
+  for (auto& [session_no, run] : runs_) {
+    if (run.wait_for == 0 || run.wait_for > needs_.plugin.applied_total()) continue;
+    run.wait_for = 0;
+    due.push_back(session_no);
+  }
+  for (const auto session_no : due) {
+    if (runs_.contains(session_no)) next_page(session_no);
+  }
+}
+
+void Backlogs::settle(SessionNo session_no) {
+  // What the database showed us may not have been settled by its lane yet: its live publish must come
+  // while this session is still held back, or it would get those messages twice.
+  const auto id = runs_.at(session_no).id;
+  needs_.lanes.after_in_flight([this, session_no, id] {
+    if (!current(session_no, id)) return;
+    auto& run = runs_.at(session_no);
+    if (run.overflowed) {
+      ask(session_no);
+      return;
+    }
+    const auto* session = needs_.sessions.find(session_no);
+    for (const auto& live : run.live) {
+      auto& sent = run.sent[live.message->conversation];
+      if (session == nullptr || live.message->message.seq <= sent) continue;
+      sent = live.message->message.seq;
+      for (auto& delivery : deliver_to_session(*live.message, live.is_room, live.conv, *session)) {
+        needs_.plugin.deliver(std::move(delivery));
+      }
+      needs_.auto_got.published(session_no, live.message->conversation, sent, mono_now());
+    }
+    finish(session_no);
+    needs_.turn();
+  });
+}
+
+void Backlogs::finish(SessionNo session_no) {
+  runs_.erase(session_no);
+  needs_.sessions.synced(session_no);
+  needs_.plugin.sync_done(session_no);
+  next_waiting();
+}
+
+void Backlogs::stored(const std::shared_ptr<const StoredMessage>& message, const Conversation& conversation) {
+  if (runs_.empty() && waiting_.empty()) return;
+  for (auto& [session_no, run] : runs_) {
+    const auto* session = needs_.sessions.find(session_no);
+    if (session == nullptr || !conversation.has(session->user_id)) continue;
+    const auto conv = conv_for(conversation, session->user_id);
+    if (!covers(*session, conv)) continue;
+    if (run.live.size() == live_max) {
+      run.live.clear();
+      run.overflowed = true;
+    }
+    if (!run.overflowed) run.live.push_back({message, conversation.is_room, std::string{conv}});
+  }
+}
+
+}  // namespace parley

@@ -1,0 +1,112 @@
+#include "worker/conversations.hpp"
+
+#include <chrono>
+#include <utility>
+
+namespace parley {
+namespace {
+constexpr std::size_t members_max = 2'000'000;
+constexpr std::size_t known_max = 200'000;
+constexpr std::size_t ask_max = 256;
+constexpr auto retry_after = std::chrono::milliseconds{200};
+}  // namespace
+
+const Conversation* MembersCache::find(ConversationId conversation) const {
+  const auto found = conversations_.find(conversation);
+  return found == conversations_.end() ? nullptr : &found->second;
+}
+
+std::int64_t MembersCache::version(ConversationId conversation) const {
+  const auto* found = find(conversation);
+  return found == nullptr ? 0 : found->members_version;
+}
+
+void MembersCache::update(const std::vector<sql::MemberRow>& rows) {
+  if (members_ + rows.size() > members_max) {
+    conversations_.clear();
+    members_ = 0;
+  }
+  Conversation* current = nullptr;
+  for (const auto& row : rows) {
+    if (current == nullptr || current->conversation != row.conversation) {
+      current = &conversations_[row.conversation];
+      members_ -= current->members.size();
+      *current = {row.conversation, row.is_room, row.room, row.members_version, {}};
+    }
+    current->members.push_back({row.user, row.name});
+    ++members_;
+  }
+}
+
+void Resolver::resolve(UserId sender, const std::string& to, bool make, Done done) {
+  Key key{sender, to};
+  const auto waiting = waiting_.find(key);
+  if (waiting == waiting_.end()) {
+    if (const auto known = known_.find(key); known != known_.end()) {
+      done(known->second);
+      return;
+    }
+  }
+  auto& entry = waiting_[std::move(key)];
+  // One that is asked for without making stays so; the answer of the maker's question serves it too.
+  entry.make = entry.make || make;
+  entry.done.push_back(std::move(done));
+  news_ = true;
+}
+
+void Resolver::flush() {
+  if (!std::exchange(news_, false)) return;
+  std::vector<Key> make;
+  std::vector<Key> look;
+  for (auto& [key, waiting] : waiting_) {
+    if (waiting.asked) continue;
+    waiting.asked = true;
+    auto& keys = waiting.make ? make : look;
+    keys.push_back(key);
+    if (keys.size() == ask_max) ask(std::exchange(keys, {}), waiting.make);
+  }
+  if (!make.empty()) ask(std::move(make), true);
+  if (!look.empty()) ask(std::move(look), false);
+}
+
+void Resolver::ask(std::vector<Key> keys, bool make) {
+  std::vector<sql::Target> targets;
+  for (const auto& key : keys) targets.push_back({key.sender, key.to});
+  std::vector<PgQuery> queries;
+  if (make) queries.push_back(sql::make_direct(targets));
+  queries.push_back(sql::resolve(targets));
+  database_.submit(std::move(queries), [this, keys = std::move(keys)](auto result) {
+    if (result) {
+      answered(keys, sql::resolved_of(result->back()));
+      return;
+    }
+    timer_.expires_after(retry_after);
+    for (const auto& key : keys) waiting_[key].asked = false;
+    timer_.async_wait([this](const asio::error_code& error) {
+      if (error) return;
+      news_ = true;
+      flush();
+    });
+  });
+}
+
+void Resolver::answered(const std::vector<Key>& keys, const std::vector<sql::Resolved>& resolved) {
+  if (known_.size() > known_max) known_.clear();
+  for (std::size_t i = 0; i < keys.size() && i < resolved.size(); ++i) {
+    auto node = waiting_.extract(keys[i]);
+    if (node.empty()) continue;
+    const bool nothing_yet = resolved[i].kind == "direct" && resolved[i].conversation.value == 0;
+    if (nothing_yet && node.mapped().make && resolved[i].sender_known) {
+      // A `send` joined a question that only looked: ask again, and make it.
+      node.mapped().asked = false;
+      waiting_.insert(std::move(node));
+      news_ = true;
+      continue;
+    }
+    if (resolved[i].conversation.value != 0 && resolved[i].sender_known) known_[keys[i]] = resolved[i];
+    for (const auto& done : node.mapped().done) done(resolved[i]);
+  }
+  flush();
+}
+
+}  // namespace parley

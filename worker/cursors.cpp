@@ -1,0 +1,96 @@
+#include "worker/cursors.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <utility>
+
+#include "worker/log.hpp"
+
+namespace parley {
+namespace {
+constexpr auto every = std::chrono::milliseconds{100};
+constexpr std::size_t batch_max = 1'000;
+}  // namespace
+
+Cursors::Cursors(asio::io_context& loop, const std::string& uri, std::function<void(const Origin&)> done)
+    : done_{std::move(done)}, timer_{loop}, database_{loop, "cursors", uri} {}
+
+void Cursors::start() {
+  database_.start();
+  tick();
+}
+
+void Cursors::stop() {
+  timer_.cancel();
+  database_.stop();
+}
+
+Cursors::Waiting& Cursors::add(const sql::MarkUpdate& update) {
+  auto& waiting = waiting_[{update.user, update.device, update.conversation}];
+  auto& known = waiting.update;
+  known.user = update.user;
+  known.device = update.device;
+  known.conversation = update.conversation;
+  known.got_seq = std::max(known.got_seq, update.got_seq);
+  known.read_seq = std::max(known.read_seq, update.read_seq);
+  known.published = known.published || update.published;
+  known.confirms = known.confirms || update.confirms;
+  return waiting;
+}
+
+void Cursors::raise(const sql::MarkUpdate& update) { add(update); }
+
+void Cursors::raise(const sql::MarkUpdate& update, const Origin& origin) {
+  add(update).origins.push_back(origin);
+}
+
+void Cursors::tick() {
+  timer_.expires_after(every);
+  timer_.async_wait([this](const asio::error_code& error) {
+    if (error) return;
+    flush();
+    tick();
+  });
+}
+
+void Cursors::flush() {
+  if (busy_ || waiting_.empty()) return;
+  std::vector<Waiting> batch;
+  while (!waiting_.empty() && batch.size() < batch_max) {
+    batch.push_back(std::move(waiting_.extract(waiting_.begin()).mapped()));
+  }
+  busy_ = true;
+  send(std::move(batch));
+}
+
+void Cursors::send(std::vector<Waiting> batch) {
+  std::vector<sql::MarkUpdate> updates;
+  bool confirms = false;
+  for (const auto& one : batch) {
+    updates.push_back(one.update);
+    confirms = confirms || one.update.confirms;
+  }
+  std::vector<PgQuery> queries;
+  queries.push_back(sql::raise_user_marks(updates));
+  queries.push_back(sql::raise_device_marks(updates));
+  if (confirms) queries.push_back(sql::set_confirms(updates));
+  auto kept = std::make_shared<std::vector<Waiting>>(std::move(batch));
+  database_.submit(std::move(queries), [this, kept](auto result) {
+    busy_ = false;
+    if (result) {
+      for (const auto& one : *kept) {
+        for (const auto& origin : one.origins) done_(origin);
+      }
+      return;
+    }
+    // Cursors only rise: raising them again with what came meanwhile is the same.
+    log::warn("event=cursors_failed err={}", log::quoted(result.error().what));
+    for (auto& one : *kept) {
+      auto& waiting = add(one.update);
+      waiting.origins.insert(waiting.origins.end(), one.origins.begin(), one.origins.end());
+    }
+  });
+}
+
+}  // namespace parley

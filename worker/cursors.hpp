@@ -1,0 +1,50 @@
+// `got` and `read`, of clients and of sessions that stayed up: coalesced per (user, device, conversation)
+// and raised in the database a few times a second on a connection of their own.
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <functional>
+#include <map>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "worker/pg_link.hpp"
+#include "worker/plugin_link.hpp"
+#include "worker/statements.hpp"
+
+namespace parley {
+
+class Cursors {
+ public:
+  /// @param done  called for the origin of each raised mark, once it is committed
+  Cursors(asio::io_context& loop, const std::string& uri, std::function<void(const Origin&)> done);
+
+  void start();
+  void stop();
+  void raise(const sql::MarkUpdate& update);
+  /// For a mark that a client published.
+  void raise(const sql::MarkUpdate& update, const Origin& origin);
+  [[nodiscard]] bool idle() const { return waiting_.empty() && !busy_; }
+  /// Writes what is waiting now instead of at the next turn of the timer.
+  void flush();
+
+ private:
+  using Key = std::tuple<UserId, std::string, ConversationId>;
+  struct Waiting {
+    sql::MarkUpdate update;
+    std::vector<Origin> origins;  // bounded by the credit that the plugin has
+  };
+  Waiting& add(const sql::MarkUpdate& update);
+  void tick();
+  void send(std::vector<Waiting> batch);
+
+  std::function<void(const Origin&)> done_;
+  asio::steady_timer timer_;
+  PgLink database_;
+  std::map<Key, Waiting> waiting_;
+  bool busy_ = false;
+};
+
+}  // namespace parley

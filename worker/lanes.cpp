@@ -1,0 +1,326 @@
+#include "worker/lanes.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <random>
+#include <set>
+#include <utility>
+
+#include "core/request.hpp"
+#include "worker/log.hpp"
+#include "worker/loop.hpp"
+
+namespace parley {
+namespace {
+
+constexpr std::size_t batch_max = 256;
+constexpr std::size_t batch_bytes_max = 4 * 1024 * 1024;
+constexpr int retry_delay_ms_max = 1'000;
+constexpr std::int64_t park_after_ms = 60'000;
+constexpr int conflicts_max = 3;
+constexpr std::int64_t day_ms = 86'400'000;
+constexpr std::int64_t probe_back_ms = 8 * day_ms;  // a week, and a day for clocks that disagree
+
+/// What an error of the database means for a batch.
+enum class Verdict {
+  again,   // the world failed: the same batch again, later
+  divide,  // one of its messages may be guilty: halves, then each alone
+};
+
+Verdict judge(const PgFault& fault) {
+  if (fault.kind == PgFault::Kind::in_doubt) return Verdict::again;
+  // Serialization, resources, operator's doing, system errors, lock not available.
+  for (const char* const family : {"08", "40", "53", "55", "57", "58"}) {
+    if (fault.sqlstate.starts_with(family)) return Verdict::again;
+  }
+  // 23505: lost a race against ourselves, the repeat probe will see it. 23514: no partition for now.
+  if (fault.sqlstate == "23505" || fault.sqlstate == "23514") return Verdict::again;
+  return Verdict::divide;
+}
+
+std::string bytes_of(const std::array<unsigned char, 16>& value) {
+  return {reinterpret_cast<const char*>(value.data()), value.size()};
+}
+
+sql::NewMessage new_message(const PendingSend& pending) {
+  const auto& send = pending.send;
+  sql::NewMessage message;
+  message.conversation = pending.conversation;
+  message.sender = pending.record.user_id;
+  message.received_at = pending.record.received_at;
+  message.spool_id = pending.origin.spool_id;
+  message.ingest_no = pending.origin.ingest_no;
+  message.request_key =
+      bytes_of(send.id.empty() ? request_key_of_origin(pending.origin.spool_id, pending.origin.ingest_no)
+                               : request_key_of_id(send.id));
+  message.request_hash = bytes_of(request_hash(send.content, send.ttl_s));
+  message.request_id = send.id;
+  message.kind = send.content.kind;
+  message.text = send.content.text;
+  auto extra = encode_content_rest(send.content);
+  if (!extra.empty()) message.extra = std::move(extra);
+  if (send.ttl_s != 0) {
+    message.expires_at = UnixMillis{message.received_at.value + std::int64_t{send.ttl_s} * 1000};
+  }
+  return message;
+}
+
+}  // namespace
+
+class Lanes::Lane {
+ public:
+  Lane(asio::io_context& loop, const std::string& uri, std::uint32_t lane, std::uint64_t epoch,
+       MembersCache& members, const Handlers& handlers)
+      : lane_{lane},
+        epoch_{epoch},
+        members_{members},
+        handlers_{handlers},
+        timer_{loop},
+        database_{loop, "lane " + std::to_string(lane), uri},
+        random_{static_cast<std::minstd_rand::result_type>(epoch * 31 + lane + 1)} {
+    database_.on_ready([this] { pump(); });
+  }
+
+  void start() { database_.start(); }
+  void stop() {
+    timer_.cancel();
+    database_.stop();
+  }
+  void push(PendingSend pending) { waiting_.push_back(std::move(pending)); }
+  [[nodiscard]] std::size_t waiting() const { return waiting_.size() + (busy_ ? batch_.items.size() : 0); }
+  void pump();
+  void after_in_flight(const std::function<void()>& fn) { after_.push_back(fn); }
+  [[nodiscard]] bool busy() const { return busy_; }
+
+ private:
+  /// Messages with their form for the database. Repeated unchanged until the database has answered.
+  struct Batch {
+    std::vector<PendingSend> items;
+    std::vector<sql::NewMessage> messages;
+    std::int64_t first_failed_ms = 0;  // 0: has not failed
+    int conflicts = 0;
+  };
+  Batch next_batch();
+  void send();
+  void answered(Result<std::vector<PgRows>, PgFault> result);
+  void settle(const std::vector<sql::StoreOutcome>& outcomes, const PgRows& members);
+  void failed(const PgFault& fault);
+  void divide();
+  void give_up(const PgFault& fault);
+  void retry();
+  void finished();
+
+  const std::uint32_t lane_;
+  const std::uint64_t epoch_;
+  MembersCache& members_;
+  const Handlers& handlers_;
+  asio::steady_timer timer_;
+  PgLink database_;
+  std::minstd_rand random_;             // jitter only
+  std::deque<PendingSend> waiting_;     // bounded by the credit that the plugin has
+  std::deque<Batch> divided_;           // halves of a batch that failed: before anything newer
+  Batch batch_;
+  bool busy_ = false;
+  int retry_delay_ms_ = 0;
+  std::vector<std::function<void()>> after_;
+};
+
+void Lanes::Lane::pump() {
+  if (busy_ || (waiting_.empty() && divided_.empty()) || !handlers_.may_start()) return;
+  if (!database_.ready()) return;  // on_ready calls again
+  if (divided_.empty()) {
+    batch_ = next_batch();
+  } else {
+    batch_ = std::move(divided_.front());
+    divided_.pop_front();
+  }
+  busy_ = true;
+  send();
+}
+
+Lanes::Lane::Batch Lanes::Lane::next_batch() {
+  Batch batch;
+  std::set<std::string> keys;
+  std::size_t bytes = 0;
+  while (!waiting_.empty() && batch.items.size() < batch_max && bytes < batch_bytes_max) {
+    auto message = new_message(waiting_.front());
+    // Two of one request in a batch would not see each other.
+    std::string key = std::to_string(message.conversation.value) + "/" + std::to_string(message.sender.value) +
+                      "/" + message.request_key;
+    if (!keys.insert(std::move(key)).second) break;
+    bytes += message.text.size() + (message.extra ? message.extra->size() : 0) + 128;
+    batch.messages.push_back(std::move(message));
+    batch.items.push_back(std::move(waiting_.front()));
+    waiting_.pop_front();
+  }
+  return batch;
+}
+
+void Lanes::Lane::send() {
+  auto oldest = wall_now();
+  std::set<ConversationId> conversations;
+  for (const auto& message : batch_.messages) {
+    oldest = std::min(oldest, message.received_at);
+    conversations.insert(message.conversation);
+  }
+  const UnixMillis probe_from{std::min(wall_now().value - probe_back_ms, oldest.value - day_ms)};
+  std::vector<sql::KnownVersion> known;
+  for (const auto conversation : conversations) known.push_back({conversation, members_.version(conversation)});
+  std::vector<PgQuery> queries;
+  queries.push_back(sql::lock_heads(lane_, epoch_, batch_.messages));
+  queries.push_back(sql::store_messages(lane_, epoch_, probe_from, batch_.messages));
+  queries.push_back(sql::members_of_stale(known));
+  database_.submit(std::move(queries), [this](auto result) { answered(std::move(result)); });
+}
+
+void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
+  if (!result) {
+    failed(result.error());
+    return;
+  }
+  if (!sql::owns_lane(result->at(0))) {
+    handlers_.superseded();
+    return;
+  }
+  const auto outcomes = sql::outcomes_of(result->at(1));
+  if (outcomes.size() != batch_.items.size()) {
+    // The lane changed hands between the two statements (the next try will say so), or a conversation
+    // has lost its head: then the guilty message is found by dividing.
+    failed({PgFault::Kind::error, "", "outcomes are missing"});
+    return;
+  }
+  if (batch_.first_failed_ms != 0) log::info("event=ingest_back lane={}", lane_);
+  retry_delay_ms_ = 0;
+  settle(outcomes, result->at(2));
+  finished();
+}
+
+void Lanes::Lane::settle(const std::vector<sql::StoreOutcome>& outcomes, const PgRows& members) {
+  members_.update(sql::members_of(members));
+  for (std::size_t i = 0; i < outcomes.size(); ++i) {
+    const auto& item = batch_.items[i];
+    handlers_.settled(item, outcomes[i], members_.find(item.conversation));
+  }
+}
+
+void Lanes::Lane::failed(const PgFault& fault) {
+  const auto now = mono_now().value;
+  if (batch_.first_failed_ms == 0) {
+    log::warn("event=ingest_failed lane={} messages={} sqlstate={} err={}", lane_, batch_.items.size(),
+              fault.sqlstate, log::quoted(fault.what));
+    batch_.first_failed_ms = now;
+  }
+  if (fault.sqlstate == "23514") handlers_.partition_missing();
+  if (fault.sqlstate == "23505") ++batch_.conflicts;
+  if (judge(fault) == Verdict::again && batch_.conflicts < conflicts_max) {
+    retry();
+  } else if (batch_.items.size() > 1) {
+    divide();
+  } else if (fault.sqlstate.starts_with("22")) {  // a data error: this message itself
+    handlers_.refused(batch_.items.front(), Code::bad_payload, "cannot be stored");
+    finished();
+  } else if (now - batch_.first_failed_ms > park_after_ms) {
+    give_up(fault);
+  } else {
+    retry();
+  }
+}
+
+void Lanes::Lane::divide() {
+  const auto middle = static_cast<std::ptrdiff_t>(batch_.items.size() / 2);
+  for (const bool first : {false, true}) {
+    Batch half;
+    half.first_failed_ms = batch_.first_failed_ms;
+    for (std::size_t i = 0; i < batch_.items.size(); ++i) {
+      if ((static_cast<std::ptrdiff_t>(i) < middle) != first) continue;
+      half.items.push_back(std::move(batch_.items[i]));
+      half.messages.push_back(std::move(batch_.messages[i]));
+    }
+    divided_.push_front(std::move(half));
+  }
+  batch_ = {};
+  finished();
+}
+
+void Lanes::Lane::give_up(const PgFault& fault) {
+  const auto& item = batch_.items.front();
+  log::error("event=parked lane={} ingest_no={} sqlstate={} err={}", lane_, item.origin.ingest_no,
+             fault.sqlstate, log::quoted(fault.what));
+  std::vector<PgQuery> queries;
+  queries.push_back(
+      sql::park(item.origin.spool_id, item.origin.ingest_no, fault.what, link::encode(item.record)));
+  database_.submit(std::move(queries), [this](auto result) {
+    if (!result) {
+      retry();
+      return;
+    }
+    handlers_.refused(batch_.items.front(), Code::unavailable, "kept for the operator");
+    finished();
+  });
+}
+
+void Lanes::Lane::retry() {
+  retry_delay_ms_ = std::min(retry_delay_ms_ == 0 ? 20 : retry_delay_ms_ * 2, retry_delay_ms_max);
+  const int jitter = static_cast<int>(random_() % static_cast<unsigned>(retry_delay_ms_ / 2 + 1));
+  timer_.expires_after(std::chrono::milliseconds{retry_delay_ms_ + jitter});
+  timer_.async_wait([this](const asio::error_code& error) {
+    if (!error) send();
+  });
+}
+
+void Lanes::Lane::finished() {
+  busy_ = false;
+  batch_ = {};
+  for (const auto& fn : std::exchange(after_, {})) fn();
+  pump();
+}
+
+Lanes::Lanes(asio::io_context& loop, const std::string& uri, std::uint32_t lanes, std::uint64_t epoch,
+             MembersCache& members, Handlers handlers)
+    : handlers_{std::move(handlers)} {
+  for (std::uint32_t lane = 0; lane < lanes; ++lane) {
+    lanes_.push_back(std::make_unique<Lane>(loop, uri, lane, epoch, members, handlers_));
+  }
+}
+
+Lanes::~Lanes() = default;
+
+void Lanes::start() {
+  for (const auto& lane : lanes_) lane->start();
+}
+
+void Lanes::stop() {
+  for (const auto& lane : lanes_) lane->stop();
+}
+
+void Lanes::push(PendingSend pending) {
+  const auto lane = static_cast<std::size_t>(pending.conversation.value) % lanes_.size();
+  lanes_[lane]->push(std::move(pending));
+}
+
+void Lanes::pump() {
+  for (const auto& lane : lanes_) lane->pump();
+}
+
+void Lanes::after_in_flight(std::function<void()> fn) {
+  auto busy = std::make_shared<std::size_t>(0);
+  for (const auto& lane : lanes_) *busy += lane->busy() ? 1 : 0;
+  if (*busy == 0) {
+    fn();
+    return;
+  }
+  for (const auto& lane : lanes_) {
+    if (!lane->busy()) continue;
+    lane->after_in_flight([busy, fn] {
+      if (--*busy == 0) fn();
+    });
+  }
+}
+
+std::size_t Lanes::waiting() const {
+  std::size_t waiting = 0;
+  for (const auto& lane : lanes_) waiting += lane->waiting();
+  return waiting;
+}
+
+}  // namespace parley

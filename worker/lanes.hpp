@@ -1,0 +1,65 @@
+// Ingest: messages to the database in batches, one batch in flight per lane, so that a failed batch is
+// never overtaken (docs/ARCHITECTURE.md, "Lanes").
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/answer.hpp"
+#include "core/send_message.hpp"
+#include "worker/conversations.hpp"
+#include "worker/pg_link.hpp"
+#include "worker/plugin_link.hpp"
+#include "worker/statements.hpp"
+
+namespace parley {
+
+/// A message on its way into the database, with what its answer needs.
+struct PendingSend {
+  Origin origin;
+  link::InboundRecord record;
+  SendMessage send;
+  ConversationId conversation;
+};
+
+class Lanes {
+ public:
+  struct Handlers {
+    /// Committed, or refused by the statement. The conversation is null if it has no members.
+    std::function<void(const PendingSend&, const sql::StoreOutcome&, const Conversation*)> settled;
+    /// The database refuses this one message: answered with a code, not stored.
+    std::function<void(const PendingSend&, Code, const std::string& detail)> refused;
+    /// Another worker owns the lane.
+    std::function<void()> superseded;
+    /// There may be no partition for now.
+    std::function<void()> partition_missing;
+    /// Whether new batches may start (the plugin keeps up).
+    std::function<bool()> may_start;
+  };
+  Lanes(asio::io_context& loop, const std::string& uri, std::uint32_t lanes, std::uint64_t epoch,
+        MembersCache& members, Handlers handlers);
+  ~Lanes();
+
+  void start();
+  void push(PendingSend pending);
+  /// Starts a batch on every lane that is idle. Call it at the end of each turn of the loop.
+  void pump();
+  /// Calls back once every batch that is in flight now has been settled; at once if there is none.
+  void after_in_flight(std::function<void()> fn);
+  void stop();
+
+  [[nodiscard]] std::size_t waiting() const;
+
+ private:
+  class Lane;
+  const Handlers handlers_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+};
+
+}  // namespace parley

@@ -1,0 +1,106 @@
+// parleyd: the worker. Reads its configuration, checks the database, takes the lanes, runs.
+
+#include <libpq-fe.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "worker/config.hpp"
+#include "worker/log.hpp"
+#include "worker/migrations.hpp"
+#include "worker/statements.hpp"
+#include "worker/worker.hpp"
+
+namespace {
+
+using parley::Ending;
+using Connection = std::unique_ptr<PGconn, decltype(&PQfinish)>;
+
+volatile std::sig_atomic_t stop_asked = 0;
+
+/// Waits for the database: at a common start of the machine it may come later than we do.
+Connection connect(const std::string& uri) {
+  bool reported = false;
+  while (stop_asked == 0) {
+    Connection connection{PQconnectdb(uri.c_str()), &PQfinish};
+    if (PQstatus(connection.get()) == CONNECTION_OK) return connection;
+    if (!reported) {
+      parley::log::warn("event=database_waiting err={}", parley::log::quoted(PQerrorMessage(connection.get())));
+      reported = true;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{200});
+  }
+  return {nullptr, &PQfinish};
+}
+
+std::optional<parley::sql::Claim> claim_lanes(const Connection& connection, std::uint32_t lanes) {
+  const auto query = parley::sql::claim_lanes(lanes);
+  const auto types = query.params.types();
+  const auto values = query.params.values();
+  const auto lengths = query.params.lengths();
+  const std::vector<int> formats(query.params.count(), 1);
+  parley::PgRows rows{PQexecParams(connection.get(), query.statement->sql, static_cast<int>(types.size()),
+                                   types.data(), values.data(), lengths.data(), formats.data(), 1)};
+  if (rows.count() != 1) {
+    parley::log::error("event=claim_failed err={}", parley::log::quoted(PQerrorMessage(connection.get())));
+    return std::nullopt;
+  }
+  return parley::sql::claim_of(rows);
+}
+
+int run(const parley::Config& config) {
+  std::signal(SIGTERM, [](int) { stop_asked = 1; });
+  std::signal(SIGINT, [](int) { stop_asked = 1; });
+  std::signal(SIGPIPE, SIG_IGN);
+  std::optional<parley::sql::Claim> claim;
+  {
+    const auto connection = connect(config.database.uri);
+    if (connection == nullptr) return static_cast<int>(Ending::stopped);
+    if (const auto fits = parley::check_schema(connection.get()); !fits) {
+      parley::log::error("event=schema err={}", parley::log::quoted(fits.error()));
+      return static_cast<int>(Ending::failed);
+    }
+    claim = claim_lanes(connection, config.database.lanes);
+    if (!claim) return static_cast<int>(Ending::failed);
+  }
+  parley::log::info("event=started version={} epoch={} lanes={}", PARLEY_VERSION, claim->epoch,
+                    config.database.lanes);
+  parley::Worker worker{config, *claim};
+  return static_cast<int>(worker.run());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"parleyd: stores, numbers, delivers and acknowledges what the broker's plugin took in."};
+  std::string path;
+  bool check = false;
+  app.add_option("--config", path, "Configuration file (TOML)")->required()->envname("PARLEY_CONFIG");
+  app.add_flag("--check-config", check, "Print what is in force and stop");
+  app.set_version_flag("--version", PARLEY_VERSION);
+  app.footer("Exit codes: 0 stopped, 1 could not start, 3 another worker has taken over, 4 the broker's size limits "
+             "are too small.");
+  CLI11_PARSE(app, argc, argv);
+  const auto config = parley::load_config(path);
+  if (!config) {
+    for (const auto& error : config.error()) std::cerr << error << '\n';
+    return static_cast<int>(Ending::failed);
+  }
+  if (check) {
+    std::cout << parley::render_config(*config);
+    return 0;
+  }
+  if (!parley::log::start(parley::to_string(config->log.level))) return static_cast<int>(Ending::failed);
+  try {
+    return run(*config);
+  } catch (const std::exception& error) {
+    parley::log::error("event=failed err={}", parley::log::quoted(error.what()));
+    return static_cast<int>(Ending::failed);
+  }
+}

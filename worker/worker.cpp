@@ -1,0 +1,307 @@
+#include "worker/worker.hpp"
+
+#include <asio/post.hpp>
+#include <chrono>
+#include <csignal>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/token.hpp"
+#include "core/topic.hpp"
+#include "worker/log.hpp"
+#include "worker/loop.hpp"
+
+namespace parley {
+namespace {
+
+constexpr std::int64_t generations_page_size = 1'000;
+constexpr std::int64_t expire_page_size = 1'000;
+constexpr std::int64_t stop_within_ms = 10'000;
+constexpr std::string_view service_name = "_worker";
+
+/// A token for the worker itself; made anew for each connection, so that keys may be rotated.
+std::string service_token(const Config& config) {
+  const auto keys = load_key_file(config.broker.key_file);
+  const Key* const key = keys ? keys->newest(true) : nullptr;
+  if (key == nullptr) {
+    log::error("event=no_service_key file={} err={}", config.broker.key_file,
+               log::quoted(keys ? "it holds no active service key; run: parley key new --service" : keys.error()));
+    return "";
+  }
+  TokenClaims claims;
+  claims.key_id = key->key_id;
+  claims.scope = scope::service;
+  return mint_token(claims, {config.broker.prefix, service_name, ""}, key->secret);
+}
+
+std::string info_json(const Config& config, const std::string& server_epoch) {
+  const auto& limits = config.limits;
+  const nlohmann::ordered_json info{
+      {"version", PARLEY_VERSION},
+      {"protocol", 1},
+      {"epoch", server_epoch},
+      {"limits",
+       {{"text_bytes_max", limits.text_bytes_max},
+        {"payload_bytes_max", limits.payload_bytes_max},
+        {"attachments_max", limits.attachments_max},
+        {"mentions_max", limits.mentions_max},
+        {"room_members_max", limits.room_members_max},
+        {"publishes_per_s", limits.publishes_per_s},
+        {"publish_burst", limits.publish_burst},
+        {"typing_per_s", limits.typing_per_s},
+        {"sync_messages_max", limits.sync_messages_max}}},
+      {"formats", {"text", "json", "pb"}},
+      {"endpoints", config.info.endpoints}};
+  return info.dump();
+}
+
+}  // namespace
+
+Worker::Worker(const Config& config, const sql::Claim& claim)
+    : config_{config},
+      claim_{claim},
+      signals_{loop_, SIGTERM, SIGINT},
+      minute_{loop_},
+      second_{loop_},
+      drain_{loop_},
+      database_{loop_, "worker", config.database.uri, {&sql::listen_users}},
+      plugin_{loop_, config, mqtt_settings(), claim.epoch, plugin_handlers()},
+      lanes_{loop_, config.database.uri, config.database.lanes, claim.epoch, members_, lane_handlers()},
+      resolver_{loop_, database_},
+      cursors_{loop_, config.database.uri,
+               [this](const Origin& origin) {
+                 plugin_.done(origin);
+                 turn();
+               }},
+      backlogs_{loop_,
+                {database_, plugin_, lanes_, sessions_, auto_got_, [this] { turn(); }},
+                config.limits.sync_messages_max},
+      dispatch_{loop_, config,
+                {database_, plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_,
+                 [this] { turn(); }}} {}
+
+MqttSettings Worker::mqtt_settings() const {
+  const auto& prefix = config_.broker.prefix;
+  MqttSettings settings;
+  settings.host = config_.broker.host;
+  settings.port = config_.broker.port;
+  settings.user = service_name;
+  settings.password = [this] { return service_token(config_); };
+  const auto id = "_worker-" + std::to_string(claim_.epoch);
+  settings.client_ids = {id + "-in", id + "-out"};
+  settings.filters = quiet_filters(prefix);
+  settings.filters.push_back(inbound_topic(prefix));
+  settings.filters.push_back(fence_topic(prefix));
+  settings.will_topic = status_topic(prefix);
+  settings.will_payload = "offline";
+  return settings;
+}
+
+PluginLink::Handlers Worker::plugin_handlers() {
+  PluginLink::Handlers handlers;
+  handlers.record = [this](const Origin& origin, const std::string& record) {
+    dispatch_.on_record(origin, record);
+    turn();
+  };
+  handlers.session = [this](const link::SessionChange& change) {
+    on_session(change);
+    turn();
+  };
+  handlers.sessions_reset = [this] {
+    sessions_.clear();
+    backlogs_.clear();
+  };
+  handlers.sessions_known = [this] { on_sessions_known(); };
+  handlers.welcome = [this](bool generations_known) { on_welcome(generations_known); };
+  handlers.superseded = [this] { end(Ending::superseded); };
+  handlers.unusable = [this](const std::string& why) {
+    log::error("event=broker_unusable err={}", log::quoted(why));
+    end(Ending::unusable);
+  };
+  handlers.applied = [this] {
+    backlogs_.applied();
+    turn();
+  };
+  return handlers;
+}
+
+Lanes::Handlers Worker::lane_handlers() {
+  Lanes::Handlers handlers;
+  handlers.settled = [this](const PendingSend& pending, const sql::StoreOutcome& outcome,
+                            const Conversation* conversation) {
+    dispatch_.settled(pending, outcome, conversation);
+    turn();
+  };
+  handlers.refused = [this](const PendingSend& pending, Code code, const std::string& detail) {
+    dispatch_.refused(pending, code, detail);
+    turn();
+  };
+  handlers.superseded = [this] {
+    log::error("event=superseded epoch={}", claim_.epoch);
+    end(Ending::superseded);
+  };
+  handlers.partition_missing = [this] {
+    database_.submit({sql::make_partitions()}, [](const auto& result) {
+      if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
+    });
+  };
+  handlers.may_start = [this] { return !plugin_.congested(); };
+  return handlers;
+}
+
+Ending Worker::run() {
+  signals_.async_wait([this](const asio::error_code& error, int) {
+    if (!error) stop_gracefully();
+  });
+  database_.on_notify([this](const std::string& channel, const std::string&) { on_notify(channel); });
+  database_.start();
+  lanes_.start();
+  cursors_.start();
+  plugin_.start();
+  housekeeping();
+  auto_got();
+  loop_.run();
+  dispatch_.stop();
+  plugin_.stop();
+  return ending_;
+}
+
+void Worker::on_session(const link::SessionChange& change) {
+  if (const auto* down = std::get_if<link::SessionDown>(&change)) {
+    backlogs_.drop(down->session_no);
+    auto_got_.drop(down->session_no);
+    sessions_.down(down->session_no);
+    return;
+  }
+  const auto& session = std::get<link::Session>(change);
+  sessions_.up(session);
+  if (session.syncing) backlogs_.start(session.session_no);
+}
+
+void Worker::on_sessions_known() {
+  log::info("event=sessions_known count={}", sessions_.count());
+  auto_got_.keep_only([this](SessionNo session_no) { return sessions_.find(session_no) != nullptr; });
+  for (const auto session_no : sessions_.all()) {
+    const auto* session = sessions_.find(session_no);
+    if (!session->syncing && !auto_got_.follows(session_no)) backlogs_.follow(session_no);
+  }
+}
+
+void Worker::on_welcome(bool) {
+  announce();
+  push_generations();
+}
+
+void Worker::announce() {
+  plugin_.publish_retained(info_topic(config_.broker.prefix), info_json(config_, claim_.server_epoch));
+  plugin_.publish_retained(status_topic(config_.broker.prefix), "online");
+}
+
+void Worker::on_notify(const std::string& channel) {
+  if (channel == "parley_users") push_generations();
+}
+
+void Worker::push_generations() {
+  if (pushing_generations_) {
+    generations_changed_ = true;  // once more when this one is through
+    return;
+  }
+  pushing_generations_ = true;
+  generations_from(UserId{0}, "", true);
+}
+
+void Worker::generations_from(UserId after_user, const std::string& after_device, bool first) {
+  database_.submit({sql::generations_page(after_user, after_device, generations_page_size)}, [this, first](auto result) {
+    if (!result) {
+      pushing_generations_ = false;
+      generations_changed_ = true;  // housekeeping tries again
+      return;
+    }
+    auto page = sql::generations_of(result->at(0));
+    const bool last = static_cast<std::int64_t>(page.size()) < generations_page_size;
+    const auto next_user = page.empty() ? UserId{0} : page.back().user_id;
+    const auto next_device = page.empty() ? std::string{} : page.back().device;
+    plugin_.generations(std::move(page), first, last);
+    turn();
+    if (!last) {
+      generations_from(next_user, next_device, false);
+      return;
+    }
+    pushing_generations_ = false;
+    if (std::exchange(generations_changed_, false)) push_generations();
+  });
+}
+
+void Worker::housekeeping() {
+  database_.submit({sql::make_partitions()}, [](const auto& result) {
+    if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
+  });
+  // A NOTIFY is lost while the connection is down: look again now and then.
+  if (plugin_.is_up()) push_generations();
+  minute_.expires_after(std::chrono::minutes{1});
+  minute_.async_wait([this](const asio::error_code& error) {
+    if (!error) housekeeping();
+  });
+}
+
+void Worker::auto_got() {
+  for (const auto& due : auto_got_.due(mono_now())) {
+    sql::MarkUpdate update;
+    update.user = due.user;
+    update.device = due.device;
+    update.conversation = due.conversation;
+    update.got_seq = due.seq;
+    cursors_.raise(update);
+  }
+  if (database_.ready() && database_.waiting() < 10) {
+    database_.submit({sql::expire_messages(expire_page_size)}, [](const auto& result) {
+      if (!result) log::warn("event=expire_failed err={}", log::quoted(result.error().what));
+    });
+  }
+  second_.expires_after(std::chrono::seconds{1});
+  second_.async_wait([this](const asio::error_code& error) {
+    if (!error) auto_got();
+  });
+}
+
+void Worker::turn() {
+  if (std::exchange(turn_open_, true)) return;
+  asio::post(loop_, [this] { end_turn(); });
+}
+
+void Worker::end_turn() {
+  turn_open_ = false;
+  resolver_.flush();
+  lanes_.pump();
+  plugin_.flush();
+}
+
+void Worker::stop_gracefully() {
+  if (std::exchange(stopping_, true)) return;
+  log::info("event=stopping");
+  stop_deadline_ = {mono_now().value + stop_within_ms};
+  when_drained();
+}
+
+/// What has been taken is finished, as far as that is possible soon; the spool keeps the rest.
+void Worker::when_drained() {
+  cursors_.flush();
+  const bool drained = lanes_.waiting() == 0 && cursors_.idle() && plugin_.drained();
+  if (drained || !plugin_.is_up() || mono_now() >= stop_deadline_) {
+    plugin_.publish_retained(status_topic(config_.broker.prefix), "offline");
+    log::info("event=stopped drained={}", drained);
+    end(Ending::stopped);
+    return;
+  }
+  drain_.expires_after(std::chrono::milliseconds{20});
+  drain_.async_wait([this](const asio::error_code& error) {
+    if (!error) when_drained();
+  });
+}
+
+void Worker::end(Ending ending) {
+  ending_ = ending;
+  loop_.stop();
+}
+
+}  // namespace parley

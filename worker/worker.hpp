@@ -1,0 +1,84 @@
+// The worker: puts its parts together, and their life from start to stop.
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <cstdint>
+#include <string>
+
+#include "core/auto_got.hpp"
+#include "core/keyring.hpp"
+#include "core/sessions.hpp"
+#include "worker/backlog.hpp"
+#include "worker/config.hpp"
+#include "worker/conversations.hpp"
+#include "worker/cursors.hpp"
+#include "worker/dispatch.hpp"
+#include "worker/lanes.hpp"
+#include "worker/pg_link.hpp"
+#include "worker/plugin_link.hpp"
+#include "worker/statements.hpp"
+
+namespace parley {
+
+/// How the worker ends; also its exit codes.
+enum class Ending : int {
+  stopped = 0,     // SIGTERM or SIGINT, in good order
+  failed = 1,      // it could not start; the log says why
+  superseded = 3,  // another worker has taken over
+  unusable = 4,    // the broker cannot carry our frames
+};
+
+class Worker {
+ public:
+  /// @param claim  of the lanes, which makes this worker the one that stores
+  Worker(const Config& config, const sql::Claim& claim);
+  /// Runs until it is stopped.
+  Ending run();
+
+ private:
+  MqttSettings mqtt_settings() const;
+  PluginLink::Handlers plugin_handlers();
+  Lanes::Handlers lane_handlers();
+  void on_session(const link::SessionChange& change);
+  void on_sessions_known();
+  void on_welcome(bool generations_known);
+  void push_generations();
+  void generations_from(UserId after_user, const std::string& after_device, bool first);
+  void on_notify(const std::string& channel);
+  void announce();
+  void housekeeping();
+  void auto_got();
+  void turn();
+  void end_turn();
+  void stop_gracefully();
+  void when_drained();
+  void end(Ending ending);
+
+  const Config config_;
+  const sql::Claim claim_;
+  asio::io_context loop_;
+  asio::signal_set signals_;
+  asio::steady_timer minute_;
+  asio::steady_timer second_;
+  asio::steady_timer drain_;
+  PgLink database_;
+  MembersCache members_;
+  Sessions sessions_;
+  AutoGot auto_got_;
+  PluginLink plugin_;
+  Lanes lanes_;
+  Resolver resolver_;
+  Cursors cursors_;
+  Backlogs backlogs_;
+  Dispatch dispatch_;
+  bool turn_open_ = false;
+  bool stopping_ = false;
+  bool pushing_generations_ = false;
+  bool generations_changed_ = false;
+  MonoMillis stop_deadline_;
+  Ending ending_ = Ending::stopped;
+};
+
+}  // namespace parley
