@@ -170,9 +170,9 @@ class Reading {
   }
 
   void fail(const toml::node* where, const std::string& what) {
-    std::string line;
-    if (where != nullptr) line = ":" + std::to_string(where->source().begin.line);
-    errors_.push_back(path_ + line + ": " + what);
+    std::string place = path_;
+    if (where != nullptr) place.append(":").append(std::to_string(where->source().begin.line));
+    errors_.push_back(place + ": " + what);
   }
 
   std::vector<std::string> take_errors() { return std::move(errors_); }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/names.hpp"
+#include "core/token.hpp"
 #include "core/topic.hpp"
 #include "worker/history.hpp"
 #include "worker/log.hpp"
