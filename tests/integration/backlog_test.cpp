@@ -1,0 +1,277 @@
+// What a device missed, it gets: all of it, in order, then what is new.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/instance.hpp"
+
+using namespace parley::test;
+using Json = nlohmann::json;
+
+namespace {
+
+/// Alice sends m<first> … m<last> to bob, and all are stored.
+void send_range(Instance& instance, int first, int last) {
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+"});
+  for (int i = first; i <= last; ++i) {
+    const std::string text = "m" + std::to_string(i);
+    REQUIRE(alice.send("bob", text, text) == "stored " + std::to_string(i));
+  }
+}
+
+/// The seqs of everything that came on inbox.json/alice, once nothing more is under way.
+std::vector<int> seqs(Instance& instance, Person& person) {
+  instance.settle();
+  std::vector<int> all;
+  for (const Publication& publication : person.mqtt.drain()) {
+    if (publication.topic == person.topic("inbox.json/alice")) {
+      all.push_back(Json::parse(publication.payload)["seq"]);
+    }
+  }
+  return all;
+}
+
+int next_seq(Person& person) { return Json::parse(person.expect_text("inbox.json/alice"))["seq"]; }
+
+void expect_range(Person& person, int first, int last) {
+  for (int i = first; i <= last; ++i) REQUIRE(next_seq(person) == i);
+}
+
+/// Says `got` up to `seq`, and waits until the server has it.
+void confirm(Instance& instance, Person& person, int seq) {
+  REQUIRE(person.publish("got/alice", std::to_string(seq)) == 0);
+  eventually("got is stored", [&] {
+    return instance.database().number(
+               "SELECT count(*) FROM members m JOIN users u USING (user_id) WHERE u.name = 'bob'"
+               " AND m.got_seq >= $1::bigint",
+               {std::to_string(seq)}) == 1;
+  });
+}
+
+/// As the named device, without what the broker itself kept for it.
+Person fresh_device(Instance& instance, const std::string& name, const std::string& device) {
+  ConnectOptions options = instance.device_login(name, device);
+  options.clean = true;
+  return instance.connected(name, options);
+}
+
+}  // namespace
+
+TEST_CASE("backlog: a device that was away gets what it missed once, in order, then live") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  send_range(instance, 1, 3);
+  expect_range(phone, 1, 3);
+  confirm(instance, phone, 3);
+  phone.mqtt.disconnect();
+  send_range(instance, 4, 60);
+  Person again = fresh_device(instance, "bob", "phone");
+  again.listen({"inbox.json/+"});
+  expect_range(again, 4, 60);
+  send_range(instance, 61, 62);
+  expect_range(again, 61, 62);
+  CHECK(seqs(instance, again).empty());
+}
+
+TEST_CASE("backlog: a persistent session that comes back without SUBSCRIBE gets it once") {
+  Instance instance{"alice", "bob"};
+  {
+    Person phone = instance.device("bob", "phone");
+    phone.listen({"inbox.json/+"});
+    send_range(instance, 1, 2);
+    expect_range(phone, 1, 2);
+    confirm(instance, phone, 2);
+    phone.mqtt.disconnect();
+  }
+  send_range(instance, 3, 40);
+  Person again = instance.device("bob", "phone");
+  REQUIRE(again.mqtt.session_present());
+  expect_range(again, 3, 40);
+  send_range(instance, 41, 41);
+  expect_range(again, 41, 41);
+  CHECK(seqs(instance, again).empty());
+}
+
+TEST_CASE("backlog: what a device missed does not go to the others") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  Person tablet = instance.device("bob", "tablet");
+  phone.listen({"inbox.json/+"});
+  tablet.listen({"inbox.json/+"});
+  send_range(instance, 1, 1);
+  expect_range(phone, 1, 1);
+  expect_range(tablet, 1, 1);
+  confirm(instance, phone, 1);
+  phone.mqtt.disconnect();
+  send_range(instance, 2, 5);
+  expect_range(tablet, 2, 5);
+  Person again = fresh_device(instance, "bob", "phone");
+  again.listen({"inbox.json/+"});
+  expect_range(again, 2, 5);
+  CHECK(seqs(instance, tablet).empty());
+}
+
+TEST_CASE("backlog: nothing overtakes it while others go on writing") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  phone.mqtt.disconnect();
+  send_range(instance, 1, 300);
+  Person alice = instance.person("alice");
+  Person again = fresh_device(instance, "bob", "phone");
+  for (int i = 301; i <= 500; ++i) {
+    alice.mqtt.publish_soon({.topic = alice.topic("send/bob"), .payload = "m" + std::to_string(i)});
+    if (i == 320) again.listen({"inbox.json/+"});
+  }
+  REQUIRE(alice.mqtt.await_answers());
+  expect_range(again, 1, 500);
+}
+
+TEST_CASE("backlog: a new named device begins at what the user has got") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  send_range(instance, 1, 5);
+  expect_range(phone, 1, 5);
+  confirm(instance, phone, 3);
+  Person tablet = instance.device("bob", "tablet");
+  tablet.listen({"inbox.json/+"});
+  expect_range(tablet, 4, 5);
+  send_range(instance, 6, 6);
+  expect_range(tablet, 6, 6);
+}
+
+TEST_CASE("backlog: without named devices an unnamed session gets what lies after got") {
+  Instance instance{"alice", "bob"};
+  send_range(instance, 1, 3);
+  {
+    Person bob = instance.person("bob");
+    bob.listen({"inbox.json/+"});
+    expect_range(bob, 1, 3);
+    confirm(instance, bob, 2);
+  }
+  Person bob = instance.person("bob");
+  bob.listen({"inbox.json/+"});
+  expect_range(bob, 3, 3);
+  send_range(instance, 4, 4);
+  expect_range(bob, 4, 4);
+}
+
+TEST_CASE("backlog: beside a named device an unnamed session sees live messages only") {
+  Instance instance{"alice", "bob"};
+  {
+    Person phone = instance.device("bob", "phone");
+    phone.listen({"inbox.json/+"});
+    phone.mqtt.disconnect();
+  }
+  send_range(instance, 1, 3);
+  Person observer = instance.person("bob");
+  observer.listen({"inbox.json/+"});
+  send_range(instance, 4, 4);
+  expect_range(observer, 4, 4);
+  CHECK(seqs(instance, observer).empty());
+  Person phone = fresh_device(instance, "bob", "phone");
+  phone.listen({"inbox.json/+"});
+  expect_range(phone, 1, 4);
+}
+
+TEST_CASE("backlog: more than the limit is cut to the newest, after an event that says where") {
+  Instance instance({"alice", "bob"}, {.config = "[limits]\nsync_messages_max = 10\n"});
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+", "event.json/+"});
+  phone.mqtt.disconnect();
+  send_range(instance, 1, 25);
+  Person again = fresh_device(instance, "bob", "phone");
+  again.listen({"event.json/+", "inbox.json/+"});
+  const Publication first = again.mqtt.expect_that("truncated", [](const Publication& p) {
+    return p.payload.find("truncated") != p.payload.npos;
+  });
+  const Json event = Json::parse(first.payload);
+  CHECK(first.topic == again.topic("event.json/alice"));
+  CHECK(event["conv"] == "alice");
+  CHECK(event["truncated"] == Json{{"from_seq", 16}});
+  expect_range(again, 16, 25);
+  send_range(instance, 26, 26);
+  expect_range(again, 26, 26);
+  CHECK(seqs(instance, again).empty());
+}
+
+TEST_CASE("backlog: rooms and people alike, each in its own order") {
+  Instance instance{"alice", "bob", "carol"};
+  instance.room("ops", {"alice", "bob", "carol"});
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox/+"});
+  phone.mqtt.disconnect();
+  Person alice = instance.person("alice");
+  Person carol = instance.person("carol");
+  alice.listen({"ack/+"});
+  carol.listen({"ack/+"});
+  for (int i = 1; i <= 20; ++i) {
+    alice.send("ops", "r" + std::to_string(i));
+    carol.send("bob", "c" + std::to_string(i));
+  }
+  Person again = fresh_device(instance, "bob", "phone");
+  again.listen({"inbox/+"});
+  for (int i = 1; i <= 20; ++i) {
+    REQUIRE(again.expect_text("inbox/ops") == "alice: r" + std::to_string(i));
+    REQUIRE(again.expect_text("inbox/carol") == "c" + std::to_string(i));
+  }
+}
+
+TEST_CASE("backlog: it survives a restart of broker and worker") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  phone.mqtt.disconnect();
+  send_range(instance, 1, 5);
+  instance.stop_worker();
+  instance.broker().kill();
+  instance.broker().start();
+  instance.start_worker();
+  Person again = fresh_device(instance, "bob", "phone");
+  again.listen({"inbox.json/+"});
+  expect_range(again, 1, 5);
+}
+
+TEST_CASE("backlog: a device that confirms gets again what it has not got, then peace") {
+  Instance instance({"alice", "bob"}, {.config = "[delivery]\nredeliver_after_ms = 500\n"
+                                                 "redeliver_max = 3\n"});
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  send_range(instance, 1, 1);
+  expect_range(phone, 1, 1);
+  confirm(instance, phone, 1);
+  send_range(instance, 2, 3);
+  // Once live, then as often as configured, from the position on and in order.
+  for (int time = 0; time < 4; ++time) {
+    CAPTURE(time);
+    expect_range(phone, 2, 3);
+  }
+  confirm(instance, phone, 3);
+  send_range(instance, 4, 4);
+  expect_range(phone, 4, 4);
+  confirm(instance, phone, 4);
+  CHECK(seqs(instance, phone).empty());
+}
+
+TEST_CASE("backlog: got says who has what, also for the user as a whole") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  Person tablet = instance.device("bob", "tablet");
+  phone.listen({"inbox.json/+"});
+  tablet.listen({"inbox.json/+"});
+  send_range(instance, 1, 4);
+  expect_range(phone, 1, 4);
+  expect_range(tablet, 1, 4);
+  confirm(instance, phone, 4);
+  REQUIRE(tablet.publish("got/alice", "2") == 0);
+  tablet.mqtt.disconnect();
+  instance.settle();
+  CHECK(instance.database().number("SELECT got_seq FROM members m JOIN users u USING (user_id)"
+                                   " WHERE u.name = 'bob'") == 4);
+  Person again = fresh_device(instance, "bob", "tablet");
+  again.listen({"inbox.json/+"});
+  expect_range(again, 3, 4);
+}

@@ -1,0 +1,80 @@
+// Two workers: the later one takes over.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/instance.hpp"
+
+using namespace parley::test;
+using Json = nlohmann::json;
+
+TEST_CASE("failover: a second worker takes over, the first one ends with a code of its own") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person("alice");
+  Person bob = instance.person("bob");
+  alice.listen({"ack/+"});
+  bob.listen({"inbox.json/+"});
+  constexpr int count = 2000;
+  Worker second = instance.another_worker();
+  for (int i = 1; i <= count; ++i) {
+    const std::string text = "m" + std::to_string(i);
+    alice.mqtt.publish_soon({.topic = alice.topic("send/bob/" + text), .payload = text});
+    REQUIRE(alice.mqtt.await_answers(20));
+    if (i == count / 4) second.start();
+  }
+  REQUIRE(alice.mqtt.await_answers());
+  const auto code = instance.worker().process().wait();
+  REQUIRE(code.has_value());
+  CHECK(*code != 0);
+  CHECK(*code != 1);   // a failed start
+  CHECK(*code < 128);  // no signal
+  for (int i = 1; i <= count; ++i) {
+    REQUIRE(alice.expect_text("ack/m" + std::to_string(i)) == "stored " + std::to_string(i));
+  }
+  const auto rows = instance.stored_direct("alice", "bob");
+  REQUIRE(rows.size() == count);
+  for (int i = 1; i <= count; ++i) {
+    REQUIRE(rows[static_cast<std::size_t>(i - 1)] ==
+            Row{std::to_string(i), "m" + std::to_string(i)});
+  }
+  int last = 0;
+  while (last < count) {
+    const int seq = Json::parse(bob.expect_text("inbox.json/alice"))["seq"];
+    REQUIRE(seq <= last + 1);
+    last = std::max(last, seq);
+  }
+  CHECK(second.process().running());
+  CHECK(second.stop() == 0);
+}
+
+TEST_CASE("failover: after the takeover the status is online, and all goes on") {
+  Instance instance{"alice", "bob"};
+  Worker second = instance.another_worker();
+  second.start();
+  CHECK(instance.worker().process().wait().has_value());
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+"});
+  CHECK(alice.send("bob", "hi") == "stored 1");
+  alice.mqtt.subscribe("im/s/status");
+  std::string status = alice.mqtt.expect("im/s/status").payload;
+  // The first one's farewell may stand there for a moment, never for good.
+  while (status != "online") status = alice.mqtt.expect("im/s/status").payload;
+  CHECK(alice.send("bob", "again") == "stored 2");
+  for (const Publication& publication : alice.mqtt.drain()) {
+    CHECK(publication.payload != "offline");
+  }
+}
+
+TEST_CASE("failover: a worker that stops on SIGTERM ends with 0 and says offline") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person("alice");
+  alice.mqtt.subscribe("im/s/status");
+  CHECK(alice.mqtt.expect("im/s/status").payload == "online");
+  CHECK(instance.worker().stop() == 0);
+  CHECK(alice.mqtt.expect("im/s/status").payload == "offline");
+  CHECK(alice.publish("send/bob", "meanwhile") == 0);
+  instance.start_worker();
+  CHECK(alice.mqtt.expect("im/s/status").payload == "online");
+  eventually("it is stored", [&] { return instance.stored_direct("alice", "bob").size() == 1; });
+}
