@@ -24,14 +24,15 @@ const std::set<std::string> optional_keys{"mentions", "attachments", "edited_tim
 
 /// Checks that exactly the scalars of `expected` are there, and a time.
 void check_message(const Json& message, const Json& expected) {
-  for (const auto& [key, value] : expected.items()) {
-    CAPTURE(key);
-    REQUIRE(message.contains(key));
-    CHECK(message[key] == value);
+  for (const auto& item : expected.items()) {
+    CAPTURE(item.key());
+    REQUIRE(message.contains(item.key()));
+    CHECK(message[item.key()] == item.value());
   }
   REQUIRE(message.contains("time"));
   CHECK(is_time(message["time"]));
-  for (const auto& [key, value] : message.items()) {
+  for (const auto& item : message.items()) {
+    const std::string& key = item.key();
     CAPTURE(key);
     CHECK((expected.contains(key) || key == "time" || optional_keys.contains(key)));
   }
@@ -185,7 +186,9 @@ TEST_CASE("formats: malformed JSON and protobuf are refused") {
       {"send.pb", "\x12\x05hel"},
       {"send.pb", "\x12\x02\xff\xfe"},
   };
-  for (const auto& [verb, payload] : sends) {
+  for (const auto& send : sends) {
+    const std::string& verb = send.first;
+    const std::string& payload = send.second;
     CAPTURE(verb);
     CAPTURE(payload);
     CHECK(alice.publish(verb + "/bob/m1", payload) == 0);
@@ -207,9 +210,9 @@ TEST_CASE("formats: the ack in JSON says everything") {
   const Json ack = Json::parse(alice.expect_text("ack.json/a1"));
   const Json expected{{"id", "a1"},    {"ok", true}, {"code", ""}, {"detail", ""},
                       {"conv", "bob"}, {"seq", 1},   {"rev", 1},   {"state", "stored"}};
-  for (const auto& [key, value] : expected.items()) {
-    CAPTURE(key);
-    CHECK(ack[key] == value);
+  for (const auto& item : expected.items()) {
+    CAPTURE(item.key());
+    CHECK(ack[item.key()] == item.value());
   }
   CHECK(is_time(ack["time"]));
   CHECK(ack.size() == expected.size() + 1);
