@@ -126,11 +126,11 @@ Reach reach_of(Levels tail) {
   }
   const std::string_view level = tail.next();
   if (level == "#") return Reach{true, true, true, true, {}};  // "#" matches the level above it too
-  if (level.empty()) return reach;  // no topic of ours has an empty level
   reach.every_one = level == "+";
   if (!reach.every_one) reach.literal = level;
+  // No name, conversation or id is empty; below rr anything goes.
+  reach.one = !level.empty() && (!tail.more() || tail.rest() == "#");
   reach.deeper = tail.more();
-  reach.one = !tail.more() || tail.rest() == "#";
   return reach;
 }
 
