@@ -15,7 +15,8 @@ AnswerTo answer_to(const link::InboundRecord& record, std::string_view prefix, F
   return to;
 }
 
-std::vector<link::Delivery> ack_deliveries(const AnswerTo& to, const Ack& ack, std::uint32_t feeds) {
+std::vector<link::Delivery> ack_deliveries(const AnswerTo& to, const Ack& ack,
+                                           std::uint32_t feeds) {
   std::vector<link::Delivery> deliveries;
   const auto add = [&](std::string suffix, Format format, std::uint32_t qos) {
     link::Delivery delivery;
@@ -46,7 +47,8 @@ link::Delivery reply_delivery(const AnswerTo& to, const Reply& reply) {
   return delivery;
 }
 
-link::Delivery err_delivery(const std::string& user, Code code, std::string_view topic, std::string_view detail) {
+link::Delivery err_delivery(const std::string& user, Code code, std::string_view topic,
+                            std::string_view detail) {
   link::Delivery delivery;
   delivery.to = {user};
   delivery.suffix = err_rest;

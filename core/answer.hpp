@@ -26,6 +26,7 @@ AnswerTo answer_to(const link::InboundRecord& record, std::string_view prefix, F
 std::vector<link::Delivery> ack_deliveries(const AnswerTo& to, const Ack& ack, std::uint32_t feeds);
 link::Delivery reply_delivery(const AnswerTo& to, const Reply& reply);
 /// "<CODE> <topic> <detail>" on `err`.
-link::Delivery err_delivery(const std::string& user, Code code, std::string_view topic, std::string_view detail);
+link::Delivery err_delivery(const std::string& user, Code code, std::string_view topic,
+                            std::string_view detail);
 
 }  // namespace parley

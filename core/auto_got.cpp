@@ -19,7 +19,8 @@ void AutoGot::follow(SessionNo session_no, UserId user, std::string device, std:
   session.after_ms = after_ms;
 }
 
-void AutoGot::published(SessionNo session_no, ConversationId conversation, Seq seq, MonoMillis now) {
+void AutoGot::published(SessionNo session_no, ConversationId conversation, Seq seq,
+                        MonoMillis now) {
   const auto found = sessions_.find(session_no);
   if (found == sessions_.end()) return;
   auto& buckets = found->second.buckets;

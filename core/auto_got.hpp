@@ -1,5 +1,5 @@
-// What devices that never confirm are taken to have got: what was published for them while their session
-// stayed up long enough (docs/protocol.md, "Got"). Pure.
+// What devices that never confirm are taken to have got: what was published for them while their
+// session stayed up long enough (docs/protocol.md, "Got"). Pure.
 #pragma once
 
 #include <cstdint>

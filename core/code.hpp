@@ -1,4 +1,5 @@
-// The codes by which Parley refuses: stable words on the wire (docs/protocol.md, "Codes and limits").
+// The codes by which Parley refuses: stable words on the wire (docs/protocol.md, "Codes and
+// limits").
 #pragma once
 
 #include <optional>

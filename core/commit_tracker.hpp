@@ -1,5 +1,5 @@
-// Which records of one spool are finished with: the mark and the ranges above it that tell the plugin
-// what it may release (docs/ARCHITECTURE.md, "The two streams"). Pure.
+// Which records of one spool are finished with: the mark and the ranges above it that tell the
+// plugin what it may release (docs/ARCHITECTURE.md, "The two streams"). Pure.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,8 @@ class CommitTracker {
   /// Says that a record has been received. Numbers between the last one and this one are finished
   /// with: the plugin leaves out what it has released. Must be above `last()`.
   void received(IngestNo ingest_no);
-  /// Says that a record is stored or refused with an answer. Unknown numbers and repeats are ignored.
+  /// Says that a record is stored or refused with an answer. Unknown numbers and repeats are
+  /// ignored.
   void done(IngestNo ingest_no);
 
   [[nodiscard]] IngestNo mark() const { return mark_; }

@@ -22,7 +22,8 @@ constexpr std::array<Form, 5> forms{{{feed::inbox_text, Format::text, false},
 
 link::Delivery delivery_of(const Message& message, bool is_room, const Form& form) {
   link::Delivery delivery;
-  delivery.suffix = form.sent ? sent_rest(form.format, message.conv) : inbox_rest(form.format, message.conv);
+  delivery.suffix =
+      form.sent ? sent_rest(form.format, message.conv) : inbox_rest(form.format, message.conv);
   delivery.payload = encode_message(form.format, message, is_room);
   delivery.qos = 1;
   if (form.format == Format::text) delivery.properties = text_properties(message);
@@ -32,7 +33,8 @@ link::Delivery delivery_of(const Message& message, bool is_room, const Form& for
 }  // namespace
 
 bool Conversation::has(UserId user) const {
-  return std::any_of(members.begin(), members.end(), [&](const Member& m) { return m.user == user; });
+  return std::any_of(members.begin(), members.end(),
+                     [&](const Member& m) { return m.user == user; });
 }
 
 std::string_view conv_for(const Conversation& conversation, UserId member) {
@@ -51,10 +53,11 @@ std::vector<link::Property> text_properties(const Message& message) {
   return properties;
 }
 
-std::vector<link::Delivery> fan_out(const StoredMessage& stored, const Conversation& conversation,
-                                    const std::function<std::uint32_t(std::string_view)>& feeds_of) {
-  // In a room everybody reads the same payload; in a 1:1 conversation `conv` differs, but there each
-  // form has one reader.
+std::vector<link::Delivery> fan_out(
+    const StoredMessage& stored, const Conversation& conversation,
+    const std::function<std::uint32_t(std::string_view)>& feeds_of) {
+  // In a room everybody reads the same payload; in a 1:1 conversation `conv` differs, but there
+  // each form has one reader.
   std::array<std::vector<std::string>, forms.size()> readers;
   for (const auto& member : conversation.members) {
     const std::uint32_t feeds = feeds_of(member.name);
@@ -81,7 +84,8 @@ std::vector<link::Delivery> fan_out(const StoredMessage& stored, const Conversat
   return deliveries;
 }
 
-std::vector<link::Delivery> deliver_to_session(const StoredMessage& stored, bool is_room, std::string_view conv,
+std::vector<link::Delivery> deliver_to_session(const StoredMessage& stored, bool is_room,
+                                               std::string_view conv,
                                                const link::Session& session) {
   std::vector<link::Delivery> deliveries;
   const bool own = stored.sender == session.user_id;

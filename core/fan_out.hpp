@@ -45,8 +45,8 @@ std::vector<link::Delivery> fan_out(const StoredMessage& stored, const Conversat
                                     const std::function<std::uint32_t(std::string_view)>& feeds_of);
 
 /// The deliveries of one message to one session alone, in the formats that it subscribed.
-std::vector<link::Delivery> deliver_to_session(const StoredMessage& stored, bool is_room, std::string_view conv,
-                                               const link::Session& session);
+std::vector<link::Delivery> deliver_to_session(const StoredMessage& stored, bool is_room,
+                                               std::string_view conv, const link::Session& session);
 
 /// The user properties of a text delivery: from, seq, time, id.
 std::vector<link::Property> text_properties(const Message& message);

@@ -1,5 +1,5 @@
-// The numbered stream of records from plugin to worker, as the worker sees it: takes each record once,
-// notices gaps (docs/ARCHITECTURE.md, "The two streams"). Pure.
+// The numbered stream of records from plugin to worker, as the worker sees it: takes each record
+// once, notices gaps (docs/ARCHITECTURE.md, "The two streams"). Pure.
 #pragma once
 
 #include <cstdint>

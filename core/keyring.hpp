@@ -48,7 +48,8 @@ class Keyring {
   std::vector<Key> keys_;
 };
 
-/// Reads a key file. It must be a regular file that only its owner may read (mode 0600 or stricter).
+/// Reads a key file. It must be a regular file that only its owner may read (mode 0600 or
+/// stricter).
 Result<Keyring, std::string> load_key_file(const std::string& path);
 /// Replaces a key file atomically, mode 0600, fsynced.
 Result<void, std::string> save_key_file(const std::string& path, const Keyring& keys);

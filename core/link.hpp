@@ -13,9 +13,11 @@
 
 namespace parley::link {
 
-inline constexpr std::size_t frame_bytes_target = 64 * 1024;  // a frame grows beyond it only by one item
+inline constexpr std::size_t frame_bytes_target =
+    64 * 1024;  // a frame grows beyond it only by one item
 inline constexpr std::size_t frame_deliveries_max = 256;
-/// What the start-up handshake sends once, each way, so that a broker's own size limit shows at once.
+/// What the start-up handshake sends once, each way, so that a broker's own size limit shows at
+/// once.
 inline constexpr std::size_t probe_bytes = 320 * 1024;
 
 namespace record_flag {

@@ -14,7 +14,8 @@ void Sessions::clear() {
 
 void Sessions::up(link::Session session) {
   auto& user = users_[session.user];
-  if (std::find(user.sessions.begin(), user.sessions.end(), session.session_no) == user.sessions.end()) {
+  if (std::find(user.sessions.begin(), user.sessions.end(), session.session_no) ==
+      user.sessions.end()) {
     user.sessions.push_back(session.session_no);
   }
   sessions_[session.session_no] = std::move(session);
@@ -73,8 +74,8 @@ void Sessions::recount(User& user) const {
 
 bool covers(const link::Session& session, std::string_view conv) {
   if ((session.feeds & feed::inbox_any) == 0) return false;
-  return session.inbox_all || std::find(session.inbox_convs.begin(), session.inbox_convs.end(), conv) !=
-                                  session.inbox_convs.end();
+  return session.inbox_all || std::find(session.inbox_convs.begin(), session.inbox_convs.end(),
+                                        conv) != session.inbox_convs.end();
 }
 
 }  // namespace parley

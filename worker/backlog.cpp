@@ -10,10 +10,10 @@
 
 namespace parley {
 namespace {
-constexpr std::size_t runs_max = 32;      // at once; the others wait
-constexpr std::int64_t page_max = 200;    // messages
+constexpr std::size_t runs_max = 32;    // at once; the others wait
+constexpr std::int64_t page_max = 200;  // messages
 constexpr auto retry_after = std::chrono::milliseconds{300};
-constexpr std::size_t live_max = 4'096;   // messages kept per session while it catches up
+constexpr std::size_t live_max = 4'096;  // messages kept per session while it catches up
 }  // namespace
 
 StoredMessage stored_message(ConversationId conversation, const sql::MessageRow& row) {
@@ -83,7 +83,8 @@ void Backlogs::ask(SessionNo session_no) {
   run.overflowed = false;
   ++run.round;
   std::vector<PgQuery> queries;
-  if (!session->device.empty()) queries.push_back(sql::add_device(session->user_id, session->device));
+  if (!session->device.empty())
+    queries.push_back(sql::add_device(session->user_id, session->device));
   queries.push_back(sql::session_kind(session->user_id, session->device));
   queries.push_back(sql::behind(session->user_id, session->device));
   needs_.database.submit(std::move(queries), [this, session_no, id = run.id](auto result) {
@@ -117,7 +118,8 @@ void Backlogs::follow(SessionNo session_no) {
   queries.push_back(sql::session_kind(session->user_id, session->device));
   needs_.database.submit(std::move(queries), [this, session_no](auto result) {
     const auto* up = needs_.sessions.find(session_no);
-    if (!result || up == nullptr) return;  // without it the device just gets some messages twice later
+    if (!result || up == nullptr)
+      return;  // without it the device just gets some messages twice later
     const auto kind = sql::session_kind_of(result->at(0));
     if (kind.observes || kind.confirms) return;
     needs_.auto_got.follow(session_no, up->user_id, up->device, got_after_ms(up->keep_alive_s));
@@ -139,7 +141,8 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) 
     for (auto& behind : sql::behind_of(results.back())) {
       auto& sent = run.sent[behind.conversation];
       sent = std::max(sent, behind.got_seq);
-      if (sent < behind.last_seq && covers(*session, behind.conv)) run.todo.push_back(std::move(behind));
+      if (sent < behind.last_seq && covers(*session, behind.conv))
+        run.todo.push_back(std::move(behind));
     }
   }
   next_page(session_no);
@@ -147,7 +150,8 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) 
 
 void Backlogs::truncated(const link::Session& session, const sql::Behind& behind, Seq from) {
   const Truncated event{behind.conv, behind.last_rev, wall_now(), from};
-  for (const auto& [bit, format] : {std::pair{feed::event_json, Format::json}, {feed::event_pb, Format::pb}}) {
+  for (const auto& [bit, format] :
+       {std::pair{feed::event_json, Format::json}, {feed::event_pb, Format::pb}}) {
     if ((session.feeds & bit) == 0) continue;
     link::Delivery delivery;
     delivery.to = {session.user};
@@ -173,7 +177,8 @@ void Backlogs::next_page(SessionNo session_no) {
     sent = behind.last_seq - sync_messages_max_;
     truncated(*session, behind, sent + 1);
   }
-  const sql::MessageRange range{behind.conversation, session->user_id, sent, behind.last_seq + 1, page_max, false};
+  const sql::MessageRange range{behind.conversation, session->user_id, sent,
+                                behind.last_seq + 1, page_max,         false};
   std::vector<PgQuery> queries;
   queries.push_back(sql::message_range(range));
   needs_.database.submit(std::move(queries), [this, session_no, id = run.id, behind](auto result) {
@@ -187,7 +192,8 @@ void Backlogs::next_page(SessionNo session_no) {
   });
 }
 
-void Backlogs::page(SessionNo session_no, const sql::Behind& behind, const std::vector<sql::MessageRow>& rows) {
+void Backlogs::page(SessionNo session_no, const sql::Behind& behind,
+                    const std::vector<sql::MessageRow>& rows) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
   if (session == nullptr) return;
@@ -196,8 +202,8 @@ void Backlogs::page(SessionNo session_no, const sql::Behind& behind, const std::
   for (const auto& row : rows) {
     sent = std::max(sent, row.seq);
     if (row.deleted) continue;  // nothing is left of it that a late reader could use
-    for (auto& delivery :
-         deliver_to_session(stored_message(behind.conversation, row), behind.is_room, behind.conv, *session)) {
+    for (auto& delivery : deliver_to_session(stored_message(behind.conversation, row),
+                                             behind.is_room, behind.conv, *session)) {
       needs_.plugin.deliver(std::move(delivery));
       delivered = true;
     }
@@ -229,8 +235,8 @@ void Backlogs::applied() {
 }
 
 void Backlogs::settle(SessionNo session_no) {
-  // What the database showed us may not have been settled by its lane yet: its live publish must come
-  // while this session is still held back, or it would get those messages twice.
+  // What the database showed us may not have been settled by its lane yet: its live publish must
+  // come while this session is still held back, or it would get those messages twice.
   const auto id = runs_.at(session_no).id;
   needs_.lanes.after_in_flight([this, session_no, id] {
     if (!current(session_no, id)) return;
@@ -261,7 +267,8 @@ void Backlogs::finish(SessionNo session_no) {
   next_waiting();
 }
 
-void Backlogs::stored(const std::shared_ptr<const StoredMessage>& message, const Conversation& conversation) {
+void Backlogs::stored(const std::shared_ptr<const StoredMessage>& message,
+                      const Conversation& conversation) {
   if (runs_.empty() && waiting_.empty()) return;
   for (auto& [session_no, run] : runs_) {
     const auto* session = needs_.sessions.find(session_no);

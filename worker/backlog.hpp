@@ -36,12 +36,15 @@ class Backlogs {
 
   /// Begins (again) with a session that is syncing.
   void start(SessionNo session_no);
-  /// Only finds out whether a session that has caught up already is to be followed for automatic `got`.
+  /// Only finds out whether a session that has caught up already is to be followed for automatic
+  /// `got`.
   void follow(SessionNo session_no);
   void drop(SessionNo session_no);
   void clear();
-  /// A message has just been stored and published: sessions that are syncing get it with their backlog.
-  void stored(const std::shared_ptr<const StoredMessage>& message, const Conversation& conversation);
+  /// A message has just been stored and published: sessions that are syncing get it with their
+  /// backlog.
+  void stored(const std::shared_ptr<const StoredMessage>& message,
+              const Conversation& conversation);
   /// The plugin has carried out some more: go on where that was waited for.
   void applied();
 
@@ -52,7 +55,7 @@ class Backlogs {
     std::string conv;
   };
   struct Run {
-    std::uint64_t id = 0;  // answers to an earlier run of the session are ignored
+    std::uint64_t id = 0;                // answers to an earlier run of the session are ignored
     std::map<ConversationId, Seq> sent;  // up to where, by this run
     std::deque<sql::Behind> todo;
     std::deque<Live> live;  // stored meanwhile; bounded
@@ -65,7 +68,8 @@ class Backlogs {
   void ask(SessionNo session_no);
   void listed(SessionNo session_no, const std::vector<PgRows>& results);
   void next_page(SessionNo session_no);
-  void page(SessionNo session_no, const sql::Behind& behind, const std::vector<sql::MessageRow>& rows);
+  void page(SessionNo session_no, const sql::Behind& behind,
+            const std::vector<sql::MessageRow>& rows);
   void truncated(const link::Session& session, const sql::Behind& behind, Seq from);
   void settle(SessionNo session_no);
   void finish(SessionNo session_no);

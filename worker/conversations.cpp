@@ -48,7 +48,8 @@ void Resolver::resolve(UserId sender, const std::string& to, bool make, Done don
     }
   }
   auto& entry = waiting_[std::move(key)];
-  // One that is asked for without making stays so; the answer of the maker's question serves it too.
+  // One that is asked for without making stays so; the answer of the maker's question serves it
+  // too.
   entry.make = entry.make || make;
   entry.done.push_back(std::move(done));
   news_ = true;
@@ -103,7 +104,8 @@ void Resolver::answered(const std::vector<Key>& keys, const std::vector<sql::Res
       news_ = true;
       continue;
     }
-    if (resolved[i].conversation.value != 0 && resolved[i].sender_known) known_[keys[i]] = resolved[i];
+    if (resolved[i].conversation.value != 0 && resolved[i].sender_known)
+      known_[keys[i]] = resolved[i];
     for (const auto& done : node.mapped().done) done(resolved[i]);
   }
   flush();

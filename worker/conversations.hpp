@@ -1,5 +1,5 @@
-// What the worker remembers of conversations: names to ids, and members by version. Never the truth: the
-// statements decide, and say when what is remembered here is stale.
+// What the worker remembers of conversations: names to ids, and members by version. Never the
+// truth: the statements decide, and say when what is remembered here is stale.
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -30,15 +30,17 @@ class MembersCache {
   std::size_t members_ = 0;  // in all; when there are too many everything is forgotten
 };
 
-/// Turns `<to>` of a sender into a conversation, making 1:1 conversations on their first message. Asks
-/// the database once per turn for all that is new; callers of one (sender, to) are answered in order.
+/// Turns `<to>` of a sender into a conversation, making 1:1 conversations on their first message.
+/// Asks the database once per turn for all that is new; callers of one (sender, to) are answered in
+/// order.
 class Resolver {
  public:
   using Done = std::function<void(const sql::Resolved&)>;
 
   Resolver(asio::io_context& loop, PgLink& database) : database_{database}, timer_{loop} {}
   /// @param make  make the 1:1 conversation if there is none
-  /// @param done  called at once if the answer is remembered; never with a fault: those are tried again
+  /// @param done  called at once if the answer is remembered; never with a fault: those are tried
+  /// again
   void resolve(UserId sender, const std::string& to, bool make, Done done);
   /// Asks for everything new. Call it at the end of each turn of the loop.
   void flush();

@@ -13,7 +13,8 @@ constexpr auto every = std::chrono::milliseconds{100};
 constexpr std::size_t batch_max = 1'000;
 }  // namespace
 
-Cursors::Cursors(asio::io_context& loop, const std::string& uri, std::function<void(const Origin&)> done)
+Cursors::Cursors(asio::io_context& loop, const std::string& uri,
+                 std::function<void(const Origin&)> done)
     : done_{std::move(done)}, timer_{loop}, database_{loop, "cursors", uri} {}
 
 void Cursors::start() {

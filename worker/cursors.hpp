@@ -1,5 +1,5 @@
-// `got` and `read`, of clients and of sessions that stayed up: coalesced per (user, device, conversation)
-// and raised in the database a few times a second on a connection of their own.
+// `got` and `read`, of clients and of sessions that stayed up: coalesced per (user, device,
+// conversation) and raised in the database a few times a second on a connection of their own.
 #pragma once
 
 #include <asio/io_context.hpp>

@@ -103,7 +103,8 @@ void Dispatch::send_to(const Origin& origin, link::InboundRecord record, SendMes
   const auto to = send.to;
   needs_.resolver.resolve(
       user, to, true,
-      [this, origin, record = std::move(record), send = std::move(send)](const sql::Resolved& resolved) mutable {
+      [this, origin, record = std::move(record),
+       send = std::move(send)](const sql::Resolved& resolved) mutable {
         PendingSend pending{origin, std::move(record), std::move(send), resolved.conversation};
         if (!resolved.sender_known) {
           refused(pending, Code::forbidden, "no such sender");
@@ -124,14 +125,17 @@ void Dispatch::refused(const PendingSend& pending, Code code, const std::string&
   refuse_send(pending.origin, pending.record, pending.send.format, ack);
 }
 
-void Dispatch::refuse_send(const Origin& origin, const link::InboundRecord& record, Format format, const Ack& ack) {
-  log::debug("event=send_refused user={} code={} ingest_no={}", record.user, to_string(*ack.code), origin.ingest_no);
+void Dispatch::refuse_send(const Origin& origin, const link::InboundRecord& record, Format format,
+                           const Ack& ack) {
+  log::debug("event=send_refused user={} code={} ingest_no={}", record.user, to_string(*ack.code),
+             origin.ingest_no);
   answer(record, format, ack);
   needs_.plugin.done(origin);
 }
 
 void Dispatch::answer(const link::InboundRecord& record, Format format, const Ack& ack) {
-  for (auto& delivery : ack_deliveries(answer_to(record, prefix_, format), ack, feeds_of(record.user))) {
+  for (auto& delivery :
+       ack_deliveries(answer_to(record, prefix_, format), ack, feeds_of(record.user))) {
     needs_.plugin.deliver(std::move(delivery));
   }
 }
@@ -197,13 +201,15 @@ void Dispatch::mark_read_by_sending(const PendingSend& pending, const sql::Store
   needs_.cursors.raise(update);
 }
 
-void Dispatch::err(const Origin& origin, const link::InboundRecord& record, Code code, std::string_view detail) {
+void Dispatch::err(const Origin& origin, const link::InboundRecord& record, Code code,
+                   std::string_view detail) {
   needs_.plugin.deliver(
       err_delivery(record.user, code, user_topic(prefix_, record.user, record.topic_rest), detail));
   needs_.plugin.done(origin);
 }
 
-void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record, const MarkTopic& topic) {
+void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
+                       const MarkTopic& topic) {
   const auto seq = parse_seq(record.payload);
   if (!seq) {
     err(origin, record, Code::bad_payload, "a seq is a decimal number");
@@ -220,20 +226,22 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record, 
   update.confirms = !topic.read && !record.device.empty();
   (topic.read ? update.read_seq : update.got_seq) = *seq;
   if (update.confirms) needs_.auto_got.drop(record.session_no);
-  needs_.resolver.resolve(record.user_id, std::string{topic.conv}, false,
-                          [this, origin, record, update](const sql::Resolved& resolved) mutable {
-                            if (resolved.kind.empty()) {
-                              err(origin, record, Code::user_not_found, "no user or room has this name");
-                            } else if (resolved.conversation.value == 0) {
-                              needs_.plugin.done(origin);  // nothing has been said that could be got
-                            } else {
-                              update.conversation = resolved.conversation;
-                              needs_.cursors.raise(update, origin);
-                            }
-                          });
+  needs_.resolver.resolve(
+      record.user_id, std::string{topic.conv}, false,
+      [this, origin, record, update](const sql::Resolved& resolved) mutable {
+        if (resolved.kind.empty()) {
+          err(origin, record, Code::user_not_found, "no user or room has this name");
+        } else if (resolved.conversation.value == 0) {
+          needs_.plugin.done(origin);  // nothing has been said that could be got
+        } else {
+          update.conversation = resolved.conversation;
+          needs_.cursors.raise(update, origin);
+        }
+      });
 }
 
-void Dispatch::on_do(const Origin& origin, const link::InboundRecord& record, const DoTopic& topic) {
+void Dispatch::on_do(const Origin& origin, const link::InboundRecord& record,
+                     const DoTopic& topic) {
   auto request = std::make_shared<Request>();
   request->origin = origin;
   request->to = answer_to(record, prefix_, topic.format);
@@ -260,7 +268,8 @@ void Dispatch::on_do(const Origin& origin, const link::InboundRecord& record, co
 void Dispatch::run(const std::shared_ptr<Request>& request, const link::InboundRecord& record,
                    const DoTopic& topic) {
   if (topic.method != "history") {
-    reply(request, ReplyFailed{Code::unknown_method, "this server does not know " + std::string{topic.method}});
+    reply(request, ReplyFailed{Code::unknown_method,
+                               "this server does not know " + std::string{topic.method}});
     return;
   }
   if ((record.scope & scope::receive) == 0) {
@@ -279,7 +288,8 @@ void Dispatch::run(const std::shared_ptr<Request>& request, const link::InboundR
                });
 }
 
-void Dispatch::reply(const std::shared_ptr<Request>& request, std::variant<ReplyFailed, HistoryResult> result) {
+void Dispatch::reply(const std::shared_ptr<Request>& request,
+                     std::variant<ReplyFailed, HistoryResult> result) {
   if (std::exchange(request->answered, true)) return;
   needs_.plugin.deliver(reply_delivery(request->to, Reply{request->id, std::move(result)}));
   needs_.plugin.done(request->origin);
@@ -290,7 +300,8 @@ void Dispatch::watch_deadlines() {
   timer_.async_wait([this](const asio::error_code& error) {
     if (error) return;
     const auto now = mono_now();
-    while (!requests_.empty() && (requests_.front()->answered || requests_.front()->deadline <= now)) {
+    while (!requests_.empty() &&
+           (requests_.front()->answered || requests_.front()->deadline <= now)) {
       const auto request = requests_.front();
       requests_.pop_front();
       reply(request, ReplyFailed{Code::timeout, "the store did not answer in time"});

@@ -41,7 +41,8 @@ class Dispatch {
   /// Every record ends in exactly one PluginLink::done, after its answer has been handed over.
   void on_record(const Origin& origin, const std::string& bytes);
   /// The lanes say what became of a message.
-  void settled(const PendingSend& pending, const sql::StoreOutcome& outcome, const Conversation* conversation);
+  void settled(const PendingSend& pending, const sql::StoreOutcome& outcome,
+               const Conversation* conversation);
   void refused(const PendingSend& pending, Code code, const std::string& detail);
   void stop() { timer_.cancel(); }
 
@@ -58,13 +59,18 @@ class Dispatch {
   void send_to(const Origin& origin, link::InboundRecord record, SendMessage send);
   void on_mark(const Origin& origin, const link::InboundRecord& record, const MarkTopic& topic);
   void on_do(const Origin& origin, const link::InboundRecord& record, const DoTopic& topic);
-  void run(const std::shared_ptr<Request>& request, const link::InboundRecord& record, const DoTopic& topic);
-  void reply(const std::shared_ptr<Request>& request, std::variant<ReplyFailed, HistoryResult> result);
-  void refuse_send(const Origin& origin, const link::InboundRecord& record, Format format, const Ack& ack);
+  void run(const std::shared_ptr<Request>& request, const link::InboundRecord& record,
+           const DoTopic& topic);
+  void reply(const std::shared_ptr<Request>& request,
+             std::variant<ReplyFailed, HistoryResult> result);
+  void refuse_send(const Origin& origin, const link::InboundRecord& record, Format format,
+                   const Ack& ack);
   void answer(const link::InboundRecord& record, Format format, const Ack& ack);
-  void publish(const PendingSend& pending, const sql::StoreOutcome& outcome, const Conversation& conversation);
+  void publish(const PendingSend& pending, const sql::StoreOutcome& outcome,
+               const Conversation& conversation);
   void mark_read_by_sending(const PendingSend& pending, const sql::StoreOutcome& outcome);
-  void err(const Origin& origin, const link::InboundRecord& record, Code code, std::string_view detail);
+  void err(const Origin& origin, const link::InboundRecord& record, Code code,
+           std::string_view detail);
   [[nodiscard]] std::uint32_t feeds_of(std::string_view user) const;
   void watch_deadlines();
 

@@ -40,8 +40,8 @@ Plan plan_of(const HistoryRequest& request, ConversationId conversation, UserId 
   return plan;
 }
 
-HistoryResult result_of(const Plan& plan, const std::vector<PgRows>& results, ConversationId conversation,
-                        const std::string& conv) {
+HistoryResult result_of(const Plan& plan, const std::vector<PgRows>& results,
+                        ConversationId conversation, const std::string& conv) {
   HistoryResult result;
   for (std::size_t i = 0; i < plan.ranges.size(); ++i) {
     auto rows = sql::messages_of(results.at(i + 1));
@@ -57,8 +57,8 @@ HistoryResult result_of(const Plan& plan, const std::vector<PgRows>& results, Co
   return result;
 }
 
-void read_pages(PgLink& database, ConversationId conversation, UserId user, const HistoryRequest& request,
-                HistoryDone done) {
+void read_pages(PgLink& database, ConversationId conversation, UserId user,
+                const HistoryRequest& request, HistoryDone done) {
   auto plan = plan_of(request, conversation, user);
   std::vector<PgQuery> queries;
   queries.push_back(sql::is_member(conversation, user));
@@ -77,8 +77,10 @@ void read_pages(PgLink& database, ConversationId conversation, UserId user, cons
 
 }  // namespace
 
-void read_history(PgLink& database, Resolver& resolver, UserId user, HistoryRequest request, HistoryDone done) {
-  const int bounds = (request.before_seq ? 1 : 0) + (request.after_seq ? 1 : 0) + (request.around_seq ? 1 : 0);
+void read_history(PgLink& database, Resolver& resolver, UserId user, HistoryRequest request,
+                  HistoryDone done) {
+  const int bounds =
+      (request.before_seq ? 1 : 0) + (request.after_seq ? 1 : 0) + (request.around_seq ? 1 : 0);
   if (bounds > 1) {
     done(ReplyFailed{Code::bad_payload, "at most one of before_seq, after_seq, around_seq"});
     return;
@@ -93,7 +95,8 @@ void read_history(PgLink& database, Resolver& resolver, UserId user, HistoryRequ
   }
   const auto conv = request.conv;
   resolver.resolve(user, conv, false,
-                   [&database, user, request = std::move(request), done = std::move(done)](const sql::Resolved& to) {
+                   [&database, user, request = std::move(request),
+                    done = std::move(done)](const sql::Resolved& to) {
                      if (!to.sender_known) {
                        done(ReplyFailed{Code::forbidden, "no such sender"});
                      } else if (to.kind.empty()) {

@@ -33,7 +33,8 @@ Verdict judge(const PgFault& fault) {
   for (const char* const family : {"08", "40", "53", "55", "57", "58"}) {
     if (fault.sqlstate.starts_with(family)) return Verdict::again;
   }
-  // 23505: lost a race against ourselves, the repeat probe will see it. 23514: no partition for now.
+  // 23505: lost a race against ourselves, the repeat probe will see it. 23514: no partition for
+  // now.
   if (fault.sqlstate == "23505" || fault.sqlstate == "23514") return Verdict::again;
   return Verdict::divide;
 }
@@ -50,9 +51,9 @@ sql::NewMessage new_message(const PendingSend& pending) {
   message.received_at = pending.record.received_at;
   message.spool_id = pending.origin.spool_id;
   message.ingest_no = pending.origin.ingest_no;
-  message.request_key =
-      bytes_of(send.id.empty() ? request_key_of_origin(pending.origin.spool_id, pending.origin.ingest_no)
-                               : request_key_of_id(send.id));
+  message.request_key = bytes_of(
+      send.id.empty() ? request_key_of_origin(pending.origin.spool_id, pending.origin.ingest_no)
+                      : request_key_of_id(send.id));
   message.request_hash = bytes_of(request_hash(send.content, send.ttl_s));
   message.request_id = send.id;
   message.kind = send.content.kind;
@@ -87,7 +88,9 @@ class Lanes::Lane {
     database_.stop();
   }
   void push(PendingSend pending) { waiting_.push_back(std::move(pending)); }
-  [[nodiscard]] std::size_t waiting() const { return waiting_.size() + (busy_ ? batch_.items.size() : 0); }
+  [[nodiscard]] std::size_t waiting() const {
+    return waiting_.size() + (busy_ ? batch_.items.size() : 0);
+  }
   void pump();
   void after_in_flight(const std::function<void()>& fn) { after_.push_back(fn); }
   [[nodiscard]] bool busy() const { return busy_; }
@@ -116,9 +119,9 @@ class Lanes::Lane {
   const Handlers& handlers_;
   asio::steady_timer timer_;
   PgLink database_;
-  std::minstd_rand random_;             // jitter only
-  std::deque<PendingSend> waiting_;     // bounded by the credit that the plugin has
-  std::deque<Batch> divided_;           // halves of a batch that failed: before anything newer
+  std::minstd_rand random_;          // jitter only
+  std::deque<PendingSend> waiting_;  // bounded by the credit that the plugin has
+  std::deque<Batch> divided_;        // halves of a batch that failed: before anything newer
   Batch batch_;
   bool busy_ = false;
   int retry_delay_ms_ = 0;
@@ -145,8 +148,8 @@ Lanes::Lane::Batch Lanes::Lane::next_batch() {
   while (!waiting_.empty() && batch.items.size() < batch_max && bytes < batch_bytes_max) {
     auto message = new_message(waiting_.front());
     // Two of one request in a batch would not see each other.
-    std::string key = std::to_string(message.conversation.value) + "/" + std::to_string(message.sender.value) +
-                      "/" + message.request_key;
+    std::string key = std::to_string(message.conversation.value) + "/" +
+                      std::to_string(message.sender.value) + "/" + message.request_key;
     if (!keys.insert(std::move(key)).second) break;
     bytes += message.text.size() + (message.extra ? message.extra->size() : 0) + 128;
     batch.messages.push_back(std::move(message));
@@ -165,7 +168,8 @@ void Lanes::Lane::send() {
   }
   const UnixMillis probe_from{std::min(wall_now().value - probe_back_ms, oldest.value - day_ms)};
   std::vector<sql::KnownVersion> known;
-  for (const auto conversation : conversations) known.push_back({conversation, members_.version(conversation)});
+  for (const auto conversation : conversations)
+    known.push_back({conversation, members_.version(conversation)});
   std::vector<PgQuery> queries;
   queries.push_back(sql::lock_heads(lane_, epoch_, batch_.messages));
   queries.push_back(sql::store_messages(lane_, epoch_, probe_from, batch_.messages));
@@ -184,8 +188,8 @@ void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
   }
   const auto outcomes = sql::outcomes_of(result->at(1));
   if (outcomes.size() != batch_.items.size()) {
-    // The lane changed hands between the two statements (the next try will say so), or a conversation
-    // has lost its head: then the guilty message is found by dividing.
+    // The lane changed hands between the two statements (the next try will say so), or a
+    // conversation has lost its head: then the guilty message is found by dividing.
     failed({PgFault::Kind::error, "", "outcomes are missing"});
     return;
   }
@@ -206,8 +210,8 @@ void Lanes::Lane::settle(const std::vector<sql::StoreOutcome>& outcomes, const P
 void Lanes::Lane::failed(const PgFault& fault) {
   const auto now = mono_now().value;
   if (batch_.first_failed_ms == 0) {
-    log::warn("event=ingest_failed lane={} messages={} sqlstate={} err={}", lane_, batch_.items.size(),
-              fault.sqlstate, log::quoted(fault.what));
+    log::warn("event=ingest_failed lane={} messages={} sqlstate={} err={}", lane_,
+              batch_.items.size(), fault.sqlstate, log::quoted(fault.what));
     batch_.first_failed_ms = now;
   }
   if (fault.sqlstate == "23514") handlers_.partition_missing();
@@ -247,8 +251,8 @@ void Lanes::Lane::give_up(const PgFault& fault) {
   log::error("event=parked lane={} ingest_no={} sqlstate={} err={}", lane_, item.origin.ingest_no,
              fault.sqlstate, log::quoted(fault.what));
   std::vector<PgQuery> queries;
-  queries.push_back(
-      sql::park(item.origin.spool_id, item.origin.ingest_no, fault.what, link::encode(item.record)));
+  queries.push_back(sql::park(item.origin.spool_id, item.origin.ingest_no, fault.what,
+                              link::encode(item.record)));
   database_.submit(std::move(queries), [this](auto result) {
     if (!result) {
       retry();
@@ -275,8 +279,8 @@ void Lanes::Lane::finished() {
   pump();
 }
 
-Lanes::Lanes(asio::io_context& loop, const std::string& uri, std::uint32_t lanes, std::uint64_t epoch,
-             MembersCache& members, Handlers handlers)
+Lanes::Lanes(asio::io_context& loop, const std::string& uri, std::uint32_t lanes,
+             std::uint64_t epoch, MembersCache& members, Handlers handlers)
     : handlers_{std::move(handlers)} {
   for (std::uint32_t lane = 0; lane < lanes; ++lane) {
     lanes_.push_back(std::make_unique<Lane>(loop, uri, lane, epoch, members, handlers_));

@@ -1,5 +1,5 @@
-// Ingest: messages to the database in batches, one batch in flight per lane, so that a failed batch is
-// never overtaken (docs/ARCHITECTURE.md, "Lanes").
+// Ingest: messages to the database in batches, one batch in flight per lane, so that a failed batch
+// is never overtaken (docs/ARCHITECTURE.md, "Lanes").
 #pragma once
 
 #include <asio/io_context.hpp>

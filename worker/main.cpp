@@ -31,7 +31,8 @@ Connection connect(const std::string& uri) {
     Connection connection{PQconnectdb(uri.c_str()), &PQfinish};
     if (PQstatus(connection.get()) == CONNECTION_OK) return connection;
     if (!reported) {
-      parley::log::warn("event=database_waiting err={}", parley::log::quoted(PQerrorMessage(connection.get())));
+      parley::log::warn("event=database_waiting err={}",
+                        parley::log::quoted(PQerrorMessage(connection.get())));
       reported = true;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds{200});
@@ -45,10 +46,12 @@ std::optional<parley::sql::Claim> claim_lanes(const Connection& connection, std:
   const auto values = query.params.values();
   const auto lengths = query.params.lengths();
   const std::vector<int> formats(query.params.count(), 1);
-  parley::PgRows rows{PQexecParams(connection.get(), query.statement->sql, static_cast<int>(types.size()),
-                                   types.data(), values.data(), lengths.data(), formats.data(), 1)};
+  parley::PgRows rows{PQexecParams(connection.get(), query.statement->sql,
+                                   static_cast<int>(types.size()), types.data(), values.data(),
+                                   lengths.data(), formats.data(), 1)};
   if (rows.count() != 1) {
-    parley::log::error("event=claim_failed err={}", parley::log::quoted(PQerrorMessage(connection.get())));
+    parley::log::error("event=claim_failed err={}",
+                       parley::log::quoted(PQerrorMessage(connection.get())));
     return std::nullopt;
   }
   return parley::sql::claim_of(rows);
@@ -78,14 +81,19 @@ int run(const parley::Config& config) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app{"parleyd: stores, numbers, delivers and acknowledges what the broker's plugin took in."};
+  CLI::App app{
+      "parleyd: stores, numbers, delivers and acknowledges what the broker's plugin took in."};
   std::string path;
   bool check = false;
-  app.add_option("--config", path, "Configuration file (TOML)")->required()->envname("PARLEY_CONFIG");
+  app.add_option("--config", path, "Configuration file (TOML)")
+      ->required()
+      ->envname("PARLEY_CONFIG");
   app.add_flag("--check-config", check, "Print what is in force and stop");
   app.set_version_flag("--version", PARLEY_VERSION);
-  app.footer("Exit codes: 0 stopped, 1 could not start, 3 another worker has taken over, 4 the broker's size limits "
-             "are too small.");
+  app.footer(
+      "Exit codes: 0 stopped, 1 could not start, 3 another worker has taken over, 4 the broker's "
+      "size limits "
+      "are too small.");
   CLI11_PARSE(app, argc, argv);
   const auto config = parley::load_config(path);
   if (!config) {
@@ -96,7 +104,8 @@ int main(int argc, char** argv) {
     std::cout << parley::render_config(*config);
     return 0;
   }
-  if (!parley::log::start(parley::to_string(config->log.level))) return static_cast<int>(Ending::failed);
+  if (!parley::log::start(parley::to_string(config->log.level)))
+    return static_cast<int>(Ending::failed);
   try {
     return run(*config);
   } catch (const std::exception& error) {

@@ -19,12 +19,14 @@ namespace {
 
 constexpr std::size_t receiver = 0;
 constexpr std::size_t publisher = 1;
-constexpr std::size_t messages_max = 1024;  // each at most a frame: what comes on top is asked for again
+constexpr std::size_t messages_max =
+    1024;  // each at most a frame: what comes on top is asked for again
 constexpr std::size_t events_max = 1024;
 constexpr int retry_delay_ms_max = 2'000;
 constexpr int keep_alive_s = 20;
 
-/// paho leaves Nagle's algorithm on, which costs 40 ms per round trip: find its sockets by their peer.
+/// paho leaves Nagle's algorithm on, which costs 40 ms per round trip: find its sockets by their
+/// peer.
 void set_tcp_nodelay(int port) {
   DIR* const folder = opendir("/proc/self/fd");
   if (folder == nullptr) return;

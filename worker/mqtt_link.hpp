@@ -1,5 +1,5 @@
-// Two MQTT clients to the broker: one receives, one publishes (docs/ARCHITECTURE.md, "paho"). They come up
-// and go down together, and come up again by themselves.
+// Two MQTT clients to the broker: one receives, one publishes (docs/ARCHITECTURE.md, "paho"). They
+// come up and go down together, and come up again by themselves.
 #pragma once
 
 #include <array>

@@ -13,7 +13,8 @@ namespace {
 
 constexpr int retry_delay_ms_max = 2'000;
 constexpr std::size_t in_flight_max = 32;
-// A server that answers nothing for so long is taken for dead (half-open connection, stopped process).
+// A server that answers nothing for so long is taken for dead (half-open connection, stopped
+// process).
 constexpr std::int64_t answer_ms_max = 30'000;
 
 }  // namespace
@@ -57,7 +58,8 @@ void PgLink::connect() {
   close();
   state_ = State::connecting;
   const std::string application = "parley " + name_;
-  // Plans must not be made from the statistics of an empty partition (docs/ARCHITECTURE.md, "Storage").
+  // Plans must not be made from the statistics of an empty partition (docs/ARCHITECTURE.md,
+  // "Storage").
   const char* const keys[] = {"dbname", "application_name", "options", "connect_timeout", nullptr};
   const char* const values[] = {uri_.c_str(), application.c_str(),
                                 "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
@@ -85,8 +87,9 @@ void PgLink::poll_connect() {
     return;
   }
   socket_.assign(PQsocket(connection_));
-  const auto direction = outcome == PGRES_POLLING_READING ? asio::posix::stream_descriptor::wait_read
-                                                          : asio::posix::stream_descriptor::wait_write;
+  const auto direction = outcome == PGRES_POLLING_READING
+                             ? asio::posix::stream_descriptor::wait_read
+                             : asio::posix::stream_descriptor::wait_write;
   socket_.async_wait(direction, [this, generation = generation_](const asio::error_code& error) {
     if (generation == generation_ && !error) poll_connect();
   });
@@ -161,7 +164,8 @@ bool PgLink::send(Job& job) {
     const auto types = query.params.types();
     const int count = static_cast<int>(query.params.count());
     if (prepared_.insert(query.statement).second) {
-      if (PQsendPrepare(connection_, query.statement->name, query.statement->sql, count, types.data()) != 1) {
+      if (PQsendPrepare(connection_, query.statement->name, query.statement->sql, count,
+                        types.data()) != 1) {
         return false;
       }
       job.steps.push_back({query.statement, true});
@@ -169,8 +173,8 @@ bool PgLink::send(Job& job) {
     const auto values = query.params.values();
     const auto lengths = query.params.lengths();
     const std::vector<int> formats(query.params.count(), 1);
-    if (PQsendQueryPrepared(connection_, query.statement->name, count, values.data(), lengths.data(),
-                            formats.data(), 1) != 1) {
+    if (PQsendQueryPrepared(connection_, query.statement->name, count, values.data(),
+                            lengths.data(), formats.data(), 1) != 1) {
       return false;
     }
     job.steps.push_back({query.statement, false});

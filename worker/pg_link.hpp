@@ -1,4 +1,5 @@
-// One connection to PostgreSQL in pipeline mode, driven by the loop: never blocks, connects again by itself.
+// One connection to PostgreSQL in pipeline mode, driven by the loop: never blocks, connects again
+// by itself.
 #pragma once
 
 #include <libpq-fe.h>
@@ -19,7 +20,8 @@
 
 namespace parley {
 
-/// SQL text with a name under which it is prepared; a constant that lives for ever (statements.cpp).
+/// SQL text with a name under which it is prepared; a constant that lives for ever
+/// (statements.cpp).
 struct PgStatement {
   const char* name;
   const char* sql;
@@ -54,9 +56,9 @@ class PgLink {
   ~PgLink();
 
   void start();
-  /// Runs the queries as one implicit transaction and then calls `done` once, from the loop, never from
-  /// within submit. Jobs start in order. While there is no connection they wait; a job that was sent
-  /// when the connection broke ends with `in_doubt`.
+  /// Runs the queries as one implicit transaction and then calls `done` once, from the loop, never
+  /// from within submit. Jobs start in order. While there is no connection they wait; a job that
+  /// was sent when the connection broke ends with `in_doubt`.
   void submit(std::vector<PgQuery> queries, Done done);
   /// Ends without calling anything any more.
   void stop();

@@ -21,7 +21,8 @@ constexpr int probing_hellos_max = 8;
 std::size_t bytes_of(const link::Delivery& delivery) {
   std::size_t bytes = 32 + delivery.suffix.size() + delivery.payload.size();
   for (const auto& name : delivery.to) bytes += name.size() + 4;
-  for (const auto& property : delivery.properties) bytes += property.key.size() + property.value.size() + 8;
+  for (const auto& property : delivery.properties)
+    bytes += property.key.size() + property.value.size() + 8;
   if (delivery.correlation_data) bytes += delivery.correlation_data->size();
   return bytes;
 }
@@ -36,7 +37,8 @@ PluginLink::PluginLink(asio::io_context& loop, const Config& config, MqttSetting
       control_topic_{control_topic(config.broker.prefix)},
       receive_client_id_{settings.client_ids[0]},
       handlers_{std::move(handlers)},
-      mqtt_{loop, std::move(settings),
+      mqtt_{loop,
+            std::move(settings),
             {[this] { on_up(); }, [this](const std::string& why) { on_down(why); },
              [this](const std::string& payload) { on_message(payload); }}},
       ticker_{loop},
@@ -68,7 +70,8 @@ void PluginLink::on_down(const std::string& why) {
 void PluginLink::say_hello() {
   ++hellos_;
   link::Hello hello{receive_client_id_, config_.credit_records, config_.credit_bytes, ""};
-  // The last hellos go without the padding: if only they are answered, a size limit swallows frames.
+  // The last hellos go without the padding: if only they are answered, a size limit swallows
+  // frames.
   if (probe_ && hellos_ <= probing_hellos_max) hello.padding.assign(link::probe_bytes, '\0');
   link::WorkerFrame frame;
   frame.hello = std::move(hello);
@@ -191,8 +194,9 @@ void PluginLink::hand_over(link::SpooledRecord record) {
 
 void PluginLink::deliver(link::Delivery delivery) {
   const std::size_t bytes = bytes_of(delivery);
-  if (filling_items_ > 0 && (filling_bytes_ + bytes > link::frame_bytes_target ||
-                             filling_items_ >= link::frame_deliveries_max || !filling_.sync_done.empty())) {
+  if (filling_items_ > 0 &&
+      (filling_bytes_ + bytes > link::frame_bytes_target ||
+       filling_items_ >= link::frame_deliveries_max || !filling_.sync_done.empty())) {
     close_batch();
   }
   filling_bytes_ += bytes;

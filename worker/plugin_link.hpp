@@ -29,19 +29,20 @@ class PluginLink {
   struct Handlers {
     std::function<void(Origin, std::string record)> record;
     std::function<void(const link::SessionChange&)> session;
-    std::function<void()> sessions_reset;       // a snapshot begins: forget all sessions
-    std::function<void()> sessions_known;       // all sessions are known (again)
+    std::function<void()> sessions_reset;  // a snapshot begins: forget all sessions
+    std::function<void()> sessions_known;  // all sessions are known (again)
     std::function<void(bool generations_known)> welcome;
-    std::function<void()> superseded;           // a worker with a higher epoch is obeyed
+    std::function<void()> superseded;                  // a worker with a higher epoch is obeyed
     std::function<void(const std::string&)> unusable;  // the broker cannot carry our frames
-    std::function<void()> applied;              // the plugin has carried out some more
+    std::function<void()> applied;                     // the plugin has carried out some more
   };
-  PluginLink(asio::io_context& loop, const Config& config, MqttSettings settings, std::uint64_t epoch,
-             Handlers handlers);
+  PluginLink(asio::io_context& loop, const Config& config, MqttSettings settings,
+             std::uint64_t epoch, Handlers handlers);
 
   void start();
 
-  /// Adds to the batch that is being filled; it goes out at the end of the turn, or when it is full.
+  /// Adds to the batch that is being filled; it goes out at the end of the turn, or when it is
+  /// full.
   void deliver(link::Delivery delivery);
   /// After everything delivered so far.
   void sync_done(SessionNo session_no);
@@ -98,19 +99,19 @@ class PluginLink {
   std::size_t filling_bytes_ = 0;
   std::size_t filling_items_ = 0;
   std::uint64_t applied_total_ = 0;
-  IngestNo commit_sent_ = 0;     // the mark that the last closed batch carried
+  IngestNo commit_sent_ = 0;  // the mark that the last closed batch carried
   bool commit_news_ = false;
   bool received_news_ = false;
 
   bool welcomed_ = false;
   bool ever_welcomed_ = false;
-  bool probe_ = true;            // hello carries the largest frame until it came through once
+  bool probe_ = true;  // hello carries the largest frame until it came through once
   int hellos_ = 0;
   bool sessions_sure_ = false;
   bool snapshot_open_ = false;
   std::uint64_t session_change_no_ = 0;
   std::vector<link::SpooledRecord> early_;  // came before the first snapshot; bounded by the credit
-  MonoMillis asked_at_;          // last resume or snapshot request
+  MonoMillis asked_at_;                     // last resume or snapshot request
 };
 
 }  // namespace parley

@@ -11,8 +11,8 @@ std::vector<std::int64_t> conversations_of(const std::vector<NewMessage>& messag
   return {ids.begin(), ids.end()};
 }
 
-// The epoch is never reused, so a lane that an older worker held is taken in any case, also lanes beyond
-// the present number: their owner must not go on storing.
+// The epoch is never reused, so a lane that an older worker held is taken in any case, also lanes
+// beyond the present number: their owner must not go on storing.
 const PgStatement claim_lanes_statement{"claim_lanes", R"sql(
 WITH next AS MATERIALIZED (SELECT nextval('worker_epochs') AS epoch),
      mine AS (INSERT INTO lanes (lane, owner_epoch)
@@ -43,8 +43,8 @@ SELECT user_id, device, generation, disabled FROM (
 WHERE (user_id, device) > ($1, $2::text COLLATE "C")
 ORDER BY user_id, device LIMIT $3)sql"};
 
-// The loser of a race inserts nothing here and finds the winner's conversation in `resolve`, which has
-// a newer snapshot.
+// The loser of a race inserts nothing here and finds the winner's conversation in `resolve`, which
+// has a newer snapshot.
 const PgStatement make_direct_statement{"make_direct", R"sql(
 WITH wanted AS (
   SELECT DISTINCT LEAST(t.sender, n.id) AS lo, GREATEST(t.sender, n.id) AS hi
@@ -88,7 +88,8 @@ SELECT COALESCE((SELECT owner_epoch = $2 FROM lanes WHERE lane = $1), false), co
 FROM (SELECT conversation_id FROM conversation_heads WHERE conversation_id = ANY ($3::bigint[])
       ORDER BY conversation_id FOR NO KEY UPDATE) AS locked)sql"};
 
-// Runs in the same transaction after lock_heads, and so with a snapshot that is newer than the locks.
+// Runs in the same transaction after lock_heads, and so with a snapshot that is newer than the
+// locks.
 const PgStatement store_messages_statement{"store_messages", R"sql(
 WITH input AS MATERIALIZED (
   SELECT * FROM unnest($4::bigint[], $5::bigint[], $6::timestamptz[], $7::bigint[], $8::bigint[], $9::bytea[],
@@ -209,14 +210,14 @@ WHERE uc.user_id = $1 AND h.last_seq > GREATEST(position.got_seq, period.joined_
 ORDER BY c.conversation_id)sql"};
 
 // Expired ones are left out, also when the sweeper has not come by yet.
-#define PARLEY_MESSAGE_RANGE(direction)                                                                \
-  "SELECT * FROM (SELECT x.seq, x.rev, x.sender_id, u.name, x.received_at, x.request_id, x.kind, "     \
-  "x.body, x.extra, x.expires_at, x.edited_at, x.deleted FROM messages x "                             \
-  "JOIN users u ON u.user_id = x.sender_id "                                                           \
-  "WHERE x.conversation_id = $1 AND x.seq > $3 AND x.seq < $4 "                                        \
-  "AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp()) "                                    \
-  "AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = $1 AND p.user_id = $2 "      \
-  "AND x.seq > p.joined_seq AND (p.left_seq IS NULL OR x.seq <= p.left_seq)) "                         \
+#define PARLEY_MESSAGE_RANGE(direction)                                                            \
+  "SELECT * FROM (SELECT x.seq, x.rev, x.sender_id, u.name, x.received_at, x.request_id, x.kind, " \
+  "x.body, x.extra, x.expires_at, x.edited_at, x.deleted FROM messages x "                         \
+  "JOIN users u ON u.user_id = x.sender_id "                                                       \
+  "WHERE x.conversation_id = $1 AND x.seq > $3 AND x.seq < $4 "                                    \
+  "AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp()) "                                \
+  "AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = $1 AND p.user_id = $2 "  \
+  "AND x.seq > p.joined_seq AND (p.left_seq IS NULL OR x.seq <= p.left_seq)) "                     \
   "ORDER BY x.seq " direction " LIMIT $5) AS page ORDER BY seq"
 const PgStatement first_messages_statement{"first_messages", PARLEY_MESSAGE_RANGE("")};
 const PgStatement last_messages_statement{"last_messages", PARLEY_MESSAGE_RANGE("DESC")};
@@ -270,8 +271,8 @@ PgQuery generations_page(UserId after_user, const std::string& after_device, std
 std::vector<link::Generation> generations_of(const PgRows& rows) {
   std::vector<link::Generation> generations;
   for (int row = 0; row < rows.count(); ++row) {
-    generations.push_back(
-        {UserId{rows.integer(row, 0)}, rows.text(row, 1), rows.uint32(row, 2), rows.boolean(row, 3)});
+    generations.push_back({UserId{rows.integer(row, 0)}, rows.text(row, 1), rows.uint32(row, 2),
+                           rows.boolean(row, 3)});
   }
   return generations;
 }
@@ -299,12 +300,14 @@ PgQuery resolve(const std::vector<Target>& targets) {
 std::vector<Resolved> resolved_of(const PgRows& rows) {
   std::vector<Resolved> resolved;
   for (int row = 0; row < rows.count(); ++row) {
-    resolved.push_back({rows.text(row, 0), ConversationId{rows.integer(row, 1)}, rows.boolean(row, 2)});
+    resolved.push_back(
+        {rows.text(row, 0), ConversationId{rows.integer(row, 1)}, rows.boolean(row, 2)});
   }
   return resolved;
 }
 
-PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch, const std::vector<NewMessage>& messages) {
+PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch,
+                   const std::vector<NewMessage>& messages) {
   return {&lock_heads_statement, std::move(PgParams{}
                                                .int8(lane)
                                                .int8(static_cast<std::int64_t>(epoch))
@@ -336,18 +339,20 @@ PgQuery store_messages(std::uint32_t lane, std::uint64_t epoch, UnixMillis probe
   PgParams params;
   params.int8(lane).int8(static_cast<std::int64_t>(epoch)).time(probe_from);
   params.int8s(conversations).int8s(senders).times(received).int8s(spools).int8s(ingest_nos);
-  params.byteas(keys).byteas(hashes).texts(ids).texts(kinds).texts(texts).byteas(extras).times(expires);
+  params.byteas(keys).byteas(hashes).texts(ids).texts(kinds).texts(texts).byteas(extras).times(
+      expires);
   return {&store_messages_statement, std::move(params)};
 }
 
 std::vector<StoreOutcome> outcomes_of(const PgRows& rows) {
   static const std::vector<std::pair<std::string_view, StoreStatus>> words{
-      {"stored", StoreStatus::stored},           {"replayed", StoreStatus::replayed},
-      {"repeated", StoreStatus::repeated},       {"id_conflict", StoreStatus::id_conflict},
-      {"not_member", StoreStatus::not_member},   {"read_only", StoreStatus::read_only}};
+      {"stored", StoreStatus::stored},         {"replayed", StoreStatus::replayed},
+      {"repeated", StoreStatus::repeated},     {"id_conflict", StoreStatus::id_conflict},
+      {"not_member", StoreStatus::not_member}, {"read_only", StoreStatus::read_only}};
   std::vector<StoreOutcome> outcomes;
   for (int row = 0; row < rows.count(); ++row) {
-    StoreOutcome outcome{StoreStatus::stored, rows.uint32(row, 1), rows.uint32(row, 2), rows.time(row, 3)};
+    StoreOutcome outcome{StoreStatus::stored, rows.uint32(row, 1), rows.uint32(row, 2),
+                         rows.time(row, 3)};
     for (const auto& [word, status] : words) {
       if (rows.bytes(row, 0) == word) outcome.status = status;
     }
@@ -368,8 +373,9 @@ PgQuery members_of_stale(const std::vector<KnownVersion>& known) {
 std::vector<MemberRow> members_of(const PgRows& rows) {
   std::vector<MemberRow> members;
   for (int row = 0; row < rows.count(); ++row) {
-    members.push_back({ConversationId{rows.integer(row, 0)}, rows.integer(row, 1), rows.boolean(row, 2),
-                       rows.text(row, 3), UserId{rows.integer(row, 4)}, rows.text(row, 5)});
+    members.push_back({ConversationId{rows.integer(row, 0)}, rows.integer(row, 1),
+                       rows.boolean(row, 2), rows.text(row, 3), UserId{rows.integer(row, 4)},
+                       rows.text(row, 5)});
   }
   return members;
 }

@@ -67,7 +67,8 @@ struct NewMessage {
   std::optional<UnixMillis> expires_at;
 };
 /// Locks the heads of these conversations in id order; one row: does `epoch` own the lane.
-PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch, const std::vector<NewMessage>& messages);
+PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch,
+                   const std::vector<NewMessage>& messages);
 bool owns_lane(const PgRows& rows);
 
 enum class StoreStatus { stored, replayed, repeated, id_conflict, not_member, read_only };
@@ -98,7 +99,8 @@ struct MemberRow {
 };
 std::vector<MemberRow> members_of(const PgRows& rows);  // ordered by conversation
 
-PgQuery park(std::uint64_t spool_id, IngestNo ingest_no, const std::string& error, const std::string& record);
+PgQuery park(std::uint64_t spool_id, IngestNo ingest_no, const std::string& error,
+             const std::string& record);
 
 // ---- cursors ----
 
@@ -155,8 +157,8 @@ struct MessageRow {
   std::optional<UnixMillis> edited_at;
   bool deleted = false;
 };
-/// Messages that `user` may see with after < seq < before: the first or the last `max` of them, always
-/// returned ascending.
+/// Messages that `user` may see with after < seq < before: the first or the last `max` of them,
+/// always returned ascending.
 struct MessageRange {
   ConversationId conversation;
   UserId user;

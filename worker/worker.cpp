@@ -25,7 +25,8 @@ std::string service_token(const Config& config) {
   const Key* const key = keys ? keys->newest(true) : nullptr;
   if (key == nullptr) {
     log::error("event=no_service_key file={} err={}", config.broker.key_file,
-               log::quoted(keys ? "it holds no active service key; run: parley key new --service" : keys.error()));
+               log::quoted(keys ? "it holds no active service key; run: parley key new --service"
+                                : keys.error()));
     return "";
   }
   TokenClaims claims;
@@ -36,22 +37,21 @@ std::string service_token(const Config& config) {
 
 std::string info_json(const Config& config, const std::string& server_epoch) {
   const auto& limits = config.limits;
-  const nlohmann::ordered_json info{
-      {"version", PARLEY_VERSION},
-      {"protocol", 1},
-      {"epoch", server_epoch},
-      {"limits",
-       {{"text_bytes_max", limits.text_bytes_max},
-        {"payload_bytes_max", limits.payload_bytes_max},
-        {"attachments_max", limits.attachments_max},
-        {"mentions_max", limits.mentions_max},
-        {"room_members_max", limits.room_members_max},
-        {"publishes_per_s", limits.publishes_per_s},
-        {"publish_burst", limits.publish_burst},
-        {"typing_per_s", limits.typing_per_s},
-        {"sync_messages_max", limits.sync_messages_max}}},
-      {"formats", {"text", "json", "pb"}},
-      {"endpoints", config.info.endpoints}};
+  const nlohmann::ordered_json info{{"version", PARLEY_VERSION},
+                                    {"protocol", 1},
+                                    {"epoch", server_epoch},
+                                    {"limits",
+                                     {{"text_bytes_max", limits.text_bytes_max},
+                                      {"payload_bytes_max", limits.payload_bytes_max},
+                                      {"attachments_max", limits.attachments_max},
+                                      {"mentions_max", limits.mentions_max},
+                                      {"room_members_max", limits.room_members_max},
+                                      {"publishes_per_s", limits.publishes_per_s},
+                                      {"publish_burst", limits.publish_burst},
+                                      {"typing_per_s", limits.typing_per_s},
+                                      {"sync_messages_max", limits.sync_messages_max}}},
+                                    {"formats", {"text", "json", "pb"}},
+                                    {"endpoints", config.info.endpoints}};
   return info.dump();
 }
 
@@ -66,7 +66,8 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       drain_{loop_},
       database_{loop_, "worker", config.database.uri, {&sql::listen_users}},
       plugin_{loop_, config, mqtt_settings(), claim.epoch, plugin_handlers()},
-      lanes_{loop_, config.database.uri, config.database.lanes, claim.epoch, members_, lane_handlers()},
+      lanes_{loop_,    config.database.uri, config.database.lanes, claim.epoch,
+             members_, lane_handlers()},
       resolver_{loop_, database_},
       cursors_{loop_, config.database.uri,
                [this](const Origin& origin) {
@@ -76,7 +77,8 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       backlogs_{loop_,
                 {database_, plugin_, lanes_, sessions_, auto_got_, [this] { turn(); }},
                 config.limits.sync_messages_max},
-      dispatch_{loop_, config,
+      dispatch_{loop_,
+                config,
                 {database_, plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_,
                  [this] { turn(); }}} {}
 
@@ -153,7 +155,8 @@ Ending Worker::run() {
   signals_.async_wait([this](const asio::error_code& error, int) {
     if (!error) stop_gracefully();
   });
-  database_.on_notify([this](const std::string& channel, const std::string&) { on_notify(channel); });
+  database_.on_notify(
+      [this](const std::string& channel, const std::string&) { on_notify(channel); });
   database_.start();
   lanes_.start();
   cursors_.start();
@@ -180,7 +183,8 @@ void Worker::on_session(const link::SessionChange& change) {
 
 void Worker::on_sessions_known() {
   log::info("event=sessions_known count={}", sessions_.count());
-  auto_got_.keep_only([this](SessionNo session_no) { return sessions_.find(session_no) != nullptr; });
+  auto_got_.keep_only(
+      [this](SessionNo session_no) { return sessions_.find(session_no) != nullptr; });
   for (const auto session_no : sessions_.all()) {
     const auto* session = sessions_.find(session_no);
     if (!session->syncing && !auto_got_.follows(session_no)) backlogs_.follow(session_no);
@@ -193,7 +197,8 @@ void Worker::on_welcome(bool) {
 }
 
 void Worker::announce() {
-  plugin_.publish_retained(info_topic(config_.broker.prefix), info_json(config_, claim_.server_epoch));
+  plugin_.publish_retained(info_topic(config_.broker.prefix),
+                           info_json(config_, claim_.server_epoch));
   plugin_.publish_retained(status_topic(config_.broker.prefix), "online");
 }
 
@@ -211,25 +216,27 @@ void Worker::push_generations() {
 }
 
 void Worker::generations_from(UserId after_user, const std::string& after_device, bool first) {
-  database_.submit({sql::generations_page(after_user, after_device, generations_page_size)}, [this, first](auto result) {
-    if (!result) {
-      pushing_generations_ = false;
-      generations_changed_ = true;  // housekeeping tries again
-      return;
-    }
-    auto page = sql::generations_of(result->at(0));
-    const bool last = static_cast<std::int64_t>(page.size()) < generations_page_size;
-    const auto next_user = page.empty() ? UserId{0} : page.back().user_id;
-    const auto next_device = page.empty() ? std::string{} : page.back().device;
-    plugin_.generations(std::move(page), first, last);
-    turn();
-    if (!last) {
-      generations_from(next_user, next_device, false);
-      return;
-    }
-    pushing_generations_ = false;
-    if (std::exchange(generations_changed_, false)) push_generations();
-  });
+  database_.submit({sql::generations_page(after_user, after_device, generations_page_size)},
+                   [this, first](auto result) {
+                     if (!result) {
+                       pushing_generations_ = false;
+                       generations_changed_ = true;  // housekeeping tries again
+                       return;
+                     }
+                     auto page = sql::generations_of(result->at(0));
+                     const bool last =
+                         static_cast<std::int64_t>(page.size()) < generations_page_size;
+                     const auto next_user = page.empty() ? UserId{0} : page.back().user_id;
+                     const auto next_device = page.empty() ? std::string{} : page.back().device;
+                     plugin_.generations(std::move(page), first, last);
+                     turn();
+                     if (!last) {
+                       generations_from(next_user, next_device, false);
+                       return;
+                     }
+                     pushing_generations_ = false;
+                     if (std::exchange(generations_changed_, false)) push_generations();
+                   });
 }
 
 void Worker::housekeeping() {

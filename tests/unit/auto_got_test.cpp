@@ -1,0 +1,44 @@
+#include "core/auto_got.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace parley;
+
+namespace {
+constexpr ConversationId ops{7};
+}
+
+TEST_CASE("auto_got: 1.5 keep-alives, 90 s without one") {
+  CHECK(got_after_ms(60) == 90'000);
+  CHECK(got_after_ms(10) == 15'000);
+  CHECK(got_after_ms(0) == 90'000);
+}
+
+TEST_CASE("auto_got: a message counts once its session stayed up long enough, and once only") {
+  AutoGot got;
+  got.follow(1, UserId{2}, "phone", 15'000);
+  got.published(1, ops, 3, MonoMillis{0});
+  got.published(1, ops, 4, MonoMillis{500});
+  CHECK(got.due(MonoMillis{15'000}).empty());
+  const auto due = got.due(MonoMillis{16'000});
+  REQUIRE(due.size() == 1);
+  CHECK(due[0].seq == 4);
+  CHECK(due[0].device == "phone");
+  CHECK(due[0].user == UserId{2});
+  CHECK(got.due(MonoMillis{99'000}).empty());
+}
+
+TEST_CASE("auto_got: what a session had not held long enough when it ended does not count") {
+  AutoGot got;
+  got.follow(1, UserId{2}, "phone", 15'000);
+  got.published(1, ops, 3, MonoMillis{0});
+  got.drop(1);
+  CHECK(got.due(MonoMillis{99'000}).empty());
+}
+
+TEST_CASE("auto_got: sessions that are not followed leave nothing behind") {
+  AutoGot got;
+  got.published(1, ops, 3, MonoMillis{0});
+  CHECK_FALSE(got.follows(1));
+  CHECK(got.due(MonoMillis{99'000}).empty());
+}
