@@ -43,9 +43,9 @@ Outcome<std::optional<std::string>> ask_once(const Login& login, const Question&
       }
     }
     if (session->publish_refused()) {
-      return fail(Exit::refused,
-                  "FORBIDDEN: the broker refuses the request: the token's scope does not allow it, "
-                  "or the server cannot take more at the moment");
+      return refuse(Code::forbidden,
+                    "the broker refuses the request: the token's scope does not allow it, "
+                    "or the server cannot take more at the moment");
     }
   }
   return failed(no_answer(timeout));

@@ -38,10 +38,7 @@ Outcome<HistoryResult> fetch_page(const Login& login, const HistoryArguments& pa
     return fail(Exit::failed, "the server's answer cannot be read: " + reply.error().detail);
   }
   if (const auto* const refused = std::get_if<ReplyFailed>(&reply->result)) {
-    std::cout << "refused " << to_string(refused->code) << '\n';
-    std::string why{to_string(refused->code)};
-    if (!refused->detail.empty()) why += ": " + refused->detail;
-    return fail(Exit::refused, why);
+    return refuse(refused->code, refused->detail);
   }
   return std::get<HistoryResult>(reply->result);
 }

@@ -19,6 +19,16 @@ constexpr const char* exit_codes =
 
 int code(Exit exit) { return static_cast<int>(exit); }
 
+int report(const Failure& failure) {
+  std::string text = failure.what;
+  if (!failure.code.empty()) {
+    std::cout << "refused " << failure.code << '\n' << std::flush;
+    text = failure.code + (text.empty() ? "" : ": " + text);
+  }
+  std::cerr << "parley: " << text << '\n';
+  return code(failure.exit);
+}
+
 int run(int argc, char** argv) {
   if (sodium_init() < 0) {
     std::cerr << "parley: libsodium does not start\n";
@@ -50,9 +60,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? code(Exit::done) : code(Exit::usage);
   }
-  if (ending) return code(Exit::done);
-  std::cerr << "parley: " << ending.error().what << '\n';
-  return code(ending.error().exit);
+  return ending ? code(Exit::done) : report(ending.error());
 }
 
 }  // namespace

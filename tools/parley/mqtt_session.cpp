@@ -84,8 +84,8 @@ Outcome<void> MqttSession::subscribe(const std::string& filter, int qos,
     return {};
   } catch (const mqtt::exception& error) {
     if (error.get_reason_code() >= reason_refused) {
-      return fail(Exit::refused, "FORBIDDEN: the broker refuses to subscribe " + filter +
-                                     "; does the token have the scope for it?");
+      return refuse(Code::forbidden, "the broker refuses to subscribe " + filter +
+                                         "; does the token have the scope for it?");
     }
     return fail(Exit::unreachable, std::string{"the connection was lost: "} + error.what());
   }

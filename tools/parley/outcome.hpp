@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "core/code.hpp"
 #include "core/result.hpp"
 
 namespace parley::cli {
@@ -20,12 +21,17 @@ enum class Exit {
 
 struct Failure {
   Exit exit = Exit::failed;
-  std::string what;  // says what to do; without a full stop
+  std::string what;    // says what to do; without a full stop
+  std::string code{};  // with Exit::refused: the server's word for it, such as BAD_TOKEN
 };
 
 template <class T>
 using Outcome = Result<T, Failure>;
 
-inline auto fail(Exit exit, std::string what) { return failed(Failure{exit, std::move(what)}); }
+inline auto fail(Exit exit, std::string what) { return failed(Failure{exit, std::move(what), {}}); }
+/// Printed as `refused <CODE>`, as the server would.
+inline auto refuse(Code code, std::string what) {
+  return failed(Failure{Exit::refused, std::move(what), std::string{to_string(code)}});
+}
 
 }  // namespace parley::cli

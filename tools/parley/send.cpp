@@ -28,7 +28,7 @@ Outcome<std::string> read_stdin() {
   std::string text;
   for (std::istreambuf_iterator<char> at{std::cin}, end; at != end; ++at) {
     if (text.size() == stdin_bytes_max) {
-      return fail(Exit::refused, "TOO_LARGE: standard input holds more than a message may");
+      return refuse(Code::too_large, "standard input holds more than a message may");
     }
     text += *at;
   }
@@ -55,12 +55,10 @@ Outcome<void> report(const std::string& answer, const SendRequest& request) {
     return {};
   }
   const Code code = ack->code.value_or(Code::unavailable);
-  std::cout << "refused " << to_string(code) << '\n';
-  std::string why = std::string{to_string(code)};
-  for (const auto& part : {ack->detail, hint(code, request)}) {
-    if (!part.empty()) why += ": " + part;
-  }
-  return fail(Exit::refused, why);
+  std::string why = ack->detail;
+  const std::string said = hint(code, request);
+  if (!said.empty()) why += (why.empty() ? "" : ": ") + said;
+  return refuse(code, why);
 }
 
 Outcome<void> run_send(const Setup& setup, SendRequest request) {
@@ -79,7 +77,7 @@ Outcome<void> run_send(const Setup& setup, SendRequest request) {
   }
   if (request.text.empty()) return fail(Exit::usage, "the message is empty");
   if (!is_clean_text(request.text)) {
-    return fail(Exit::refused, "BAD_PAYLOAD: a message is UTF-8 text without NUL bytes");
+    return refuse(Code::bad_payload, "a message is UTF-8 text without NUL bytes");
   }
   const auto login = make_login(setup, token_valid_s);
   if (!login) return failed(login.error());

@@ -88,10 +88,10 @@ Outcome<TokenClaims> user_claims(const Config& config, const TokenRequest& reque
   const auto user = find_user(*database, request.name);
   if (!user) return failed(user.error());
   if (user->disabled) {
-    return fail(Exit::failed, request.name +
-                                  " is disabled and no token of his is taken; to undo "
-                                  "that: parley user enable " +
-                                  request.name);
+    return fail(Exit::failed,
+                request.name +
+                    " is disabled: no token of theirs is taken; to undo that: parley user enable " +
+                    request.name);
   }
   const auto generation = present_generation(*database, *user, request.device);
   if (!generation) return failed(generation.error());
@@ -152,7 +152,7 @@ Outcome<std::string> name_of(Database& database, UserId user_id) {
       database.run("SELECT name FROM users WHERE user_id = $1", {std::to_string(user_id.value)});
   if (!rows) return failed(rows.error());
   if (rows->count() == 0) {
-    return fail(Exit::refused, "BAD_TOKEN: there is no user with its id in this database");
+    return refuse(Code::bad_token, "there is no user with its id in this database");
   }
   return rows->text(0, 0);
 }
@@ -162,15 +162,15 @@ Outcome<void> check_not_revoked(Database& database, const TokenChecked& checked,
   const auto user = find_user(database, request.user);
   if (!user) return failed(user.error());
   if (user->user_id != checked.claims.user_id) {
-    return fail(Exit::refused, "BAD_TOKEN: it was made for another server's " + request.user);
+    return refuse(Code::bad_token, "it was made for another server's " + request.user);
   }
-  if (user->disabled) return fail(Exit::refused, "BAD_TOKEN: " + request.user + " is disabled");
+  if (user->disabled) return refuse(Code::bad_token, "" + request.user + " is disabled");
   const auto generation =
       present_generation(database, *user, checked.bound_to_device ? request.device : "");
   if (!generation) return failed(generation.error());
   if (checked.claims.generation < *generation) {
-    return fail(Exit::refused, "BAD_TOKEN: it was revoked (the present generation is " +
-                                   std::to_string(*generation) + ")");
+    return refuse(Code::bad_token,
+                  "it was revoked (the present generation is " + std::to_string(*generation) + ")");
   }
   return {};
 }
@@ -178,8 +178,9 @@ Outcome<void> check_not_revoked(Database& database, const TokenChecked& checked,
 Outcome<void> verify_token(const Setup& setup, VerifyRequest request) {
   const auto claims = read_claims(request.token);
   if (!claims) {
-    return fail(Exit::refused, "BAD_TOKEN: this is not a token: one has " +
-                                   std::to_string(token_text_bytes) + " characters of base64url");
+    return refuse(Code::bad_token, "this is not a token: one has " +
+                                       std::to_string(token_text_bytes) +
+                                       " characters of base64url");
   }
   explain(*claims);
   const auto config = load_setup(setup);
@@ -202,14 +203,14 @@ Outcome<void> verify_token(const Setup& setup, VerifyRequest request) {
   const auto checked =
       check_token(request.token, config->broker.prefix, request.user, client_id, *keys, now_s());
   if (!checked) {
-    std::string why =
-        std::string{to_string(checked.error())} + ": it is not good for " + request.user;
+    std::string why = "it is not good for " + request.user;
+    if (checked.error() == Code::token_expired) why = "it has expired";
     if (checked.error() == Code::bad_token) {
       why +=
           " (signed for another name, device or prefix, or with a key that is not active here; "
           "one bound to a device needs --device)";
     }
-    return fail(Exit::refused, why);
+    return refuse(checked.error(), why);
   }
   std::cout << "user:       " << request.user << '\n'
             << "device:     " << (checked->bound_to_device ? request.device : "any") << '\n';

@@ -113,7 +113,7 @@ void add_user_commands(CLI::App& app, Setup& setup, Ending& ending) {
       "A name is for ever: it can be disabled, but neither changed nor given to somebody else.\n"
       "Examples:\n"
       "  parley user add alice bob backup-server\n"
-      "  parley user disable bob     # his connections end, his tokens are refused");
+      "  parley user disable bob     # connections end, tokens are refused");
 
   auto* const add = user->add_subcommand("add", "Add users, bots or devices; all of them or none");
   const auto names = std::make_shared<Names>();
