@@ -18,7 +18,7 @@ inline constexpr std::size_t frame_bytes_target =
 inline constexpr std::size_t frame_deliveries_max = 256;
 /// What the start-up handshake sends once, each way, so that a broker's own size limit shows at
 /// once.
-inline constexpr std::size_t probe_bytes = 320 * 1024;
+inline constexpr std::size_t probe_bytes = 768 * 1024;
 
 namespace record_flag {
 inline constexpr std::uint32_t mqtt5 = 1;

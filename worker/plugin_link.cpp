@@ -15,6 +15,8 @@ constexpr std::int64_t ask_again_ms = 200;
 constexpr std::size_t batches_window = 64;  // sent and not applied
 constexpr std::size_t held_bytes_max = 32 * 1024 * 1024;
 constexpr std::size_t ranges_max = 64;
+constexpr std::size_t overfull_bytes = 4 * link::frame_bytes_target;
+constexpr std::size_t overfull_items = 4 * link::frame_deliveries_max;
 constexpr auto tick_every = std::chrono::milliseconds{100};
 constexpr int probing_hellos_max = 8;
 
@@ -193,13 +195,14 @@ void PluginLink::hand_over(link::SpooledRecord record) {
 }
 
 void PluginLink::deliver(link::Delivery delivery) {
-  const std::size_t bytes = bytes_of(delivery);
-  if (filling_items_ > 0 &&
-      (filling_bytes_ + bytes > link::frame_bytes_target ||
-       filling_items_ >= link::frame_deliveries_max || !filling_.sync_done.empty())) {
-    close_batch();
-  }
-  filling_bytes_ += bytes;
+  // A message's deliveries and its commit travel together if they can: a worker that dies in between
+  // would deliver them twice. So a full batch is closed between two messages, and within one only when
+  // it is very large.
+  const bool full = filling_bytes_ > link::frame_bytes_target || filling_items_ >= link::frame_deliveries_max;
+  const bool overfull = filling_bytes_ > overfull_bytes || filling_items_ >= overfull_items;
+  if ((full && between_messages_) || overfull || !filling_.sync_done.empty()) close_batch();
+  between_messages_ = false;
+  filling_bytes_ += bytes_of(delivery);
   filling_items_ += std::max<std::size_t>(1, delivery.to.size());
   filling_.deliveries.push_back(std::move(delivery));
 }
@@ -222,6 +225,7 @@ void PluginLink::generations(std::vector<link::Generation> some, bool first, boo
 void PluginLink::done(const Origin& origin) {
   in_.done(origin.spool_id, origin.ingest_no);
   commit_news_ = true;
+  between_messages_ = true;
 }
 
 void PluginLink::close_batch() {
@@ -230,6 +234,7 @@ void PluginLink::close_batch() {
   out_.push(std::exchange(filling_, {}), filling_bytes_ + 64);
   filling_bytes_ = 0;
   filling_items_ = 0;
+  between_messages_ = true;
 }
 
 void PluginLink::flush() {

@@ -98,8 +98,8 @@ class PluginLink {
   link::OutboundBatch filling_;
   std::size_t filling_bytes_ = 0;
   std::size_t filling_items_ = 0;
+  bool between_messages_ = true;
   std::uint64_t applied_total_ = 0;
-  IngestNo commit_sent_ = 0;  // the mark that the last closed batch carried
   bool commit_news_ = false;
   bool received_news_ = false;
 
