@@ -195,6 +195,17 @@ void PluginLink::hand_over(link::SpooledRecord record) {
 }
 
 void PluginLink::deliver(link::Delivery delivery) {
+  // A very large room's names would not fit into one frame.
+  while (delivery.to.size() > link::frame_deliveries_max) {
+    auto part = delivery;
+    part.to.resize(link::frame_deliveries_max);
+    delivery.to.erase(delivery.to.begin(), delivery.to.begin() + link::frame_deliveries_max);
+    add(std::move(part));
+  }
+  add(std::move(delivery));
+}
+
+void PluginLink::add(link::Delivery delivery) {
   // A message's deliveries and its commit travel together if they can: a worker that dies in between
   // would deliver them twice. So a full batch is closed between two messages, and within one only when
   // it is very large.

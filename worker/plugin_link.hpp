@@ -79,6 +79,7 @@ class PluginLink {
   void on_batch(link::InboundBatch batch);
   void hand_over(link::SpooledRecord record);
   void say_hello();
+  void add(link::Delivery delivery);
   void close_batch();
   void send_due();
   void send(link::WorkerFrame frame);
