@@ -1,0 +1,267 @@
+#include "plugin/link.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "core/topic.hpp"
+#include "plugin/broker.hpp"
+
+namespace parley::plugin {
+namespace {
+
+constexpr std::int64_t repeat_after_ms = 1'000;     // records, without progress
+constexpr std::int64_t ask_again_ms = 200;          // for a lost batch
+constexpr std::int64_t tell_applied_ms = 50;        // when there is news and nothing else to send
+constexpr std::uint64_t tell_applied_batches = 16;  // or at once when it is that many
+constexpr std::int64_t heartbeat_ms = 1'000;
+constexpr std::size_t padding_bytes_max = 1024 * 1024;
+
+std::size_t about_bytes(const link::SessionChange& change) {
+  const auto* up = std::get_if<link::Session>(&change);
+  if (up == nullptr) return 16;
+  std::size_t bytes = 64 + up->user.size() + up->client_id.size() + up->device.size();
+  for (const auto& conv : up->inbox_convs) bytes += conv.size() + 2;
+  return bytes;
+}
+
+}  // namespace
+
+Link::Link(const std::string& prefix, Sessions& sessions, Spool& spool,
+           RevocationsFile& revocations, Outlet& outlet, Counters& counters)
+    : inbound_topic_{parley::inbound_topic(prefix)},
+      fence_topic_{parley::fence_topic(prefix)},
+      control_topic_{parley::control_topic(prefix)},
+      quiet_filters_{parley::quiet_filters(prefix)},
+      sessions_{sessions},
+      spool_{spool},
+      revocations_{revocations},
+      outlet_{outlet},
+      counters_{counters} {}
+
+bool Link::open() const {
+  return receiver_ != nullptr && receiver_->active() && receiver_->sees_inbound;
+}
+
+bool Link::lets_read(const Session& session, std::string_view payload) const {
+  if (is_receiver(session)) return true;
+  // The one frame that tells a worker why it is not heard.
+  return !refused_.frame.empty() && session.connection.client_id == refused_.client_id &&
+         payload == refused_.frame;
+}
+
+bool Link::may_write_server(const Session& session) const {
+  return is_receiver(session) || (publisher_ != 0 && session.no == publisher_);
+}
+
+void Link::on_service_changed() {
+  const Session* before = receiver_;
+  if (epoch_ != 0) receiver_ = sessions_.find_service(receive_client_id_);
+  const bool now_open = open();
+  outlet_.fences_seen(now_open && receiver_->sees_fence);
+  if (now_open && (!was_open_ || receiver_ != before)) {
+    // What was sent to the one before may have gone with it.
+    snapshot_due_ = true;
+    sender_.resume(spool_, sender_.received() + 1, read_clocks().mono);
+    log_info("event=worker_connected epoch=" + std::to_string(epoch_));
+  } else if (!now_open && was_open_) {
+    log_warning("event=worker_gone epoch=" + std::to_string(epoch_) +
+                " note=\"messages wait in the spool\"");
+  }
+  was_open_ = now_open;
+}
+
+void Link::on_gone(const Session& session) {
+  if (&session == receiver_) receiver_ = nullptr;
+  on_service_changed();
+}
+
+void Link::refuse(const link::WorkerFrame& frame) {
+  link::PluginFrame answer;
+  answer.spool_id = spool_.spool_id();
+  answer.worker_epoch = frame.worker_epoch;
+  answer.welcome.emplace();
+  answer.welcome->refused = true;
+  answer.welcome->obeyed_epoch = epoch_;
+  // A worker that still probes the sizes listens to nothing shorter.
+  answer.welcome->padding.assign(std::min(frame.hello->padding.size(), padding_bytes_max), '\0');
+  refused_ = {frame.hello->receive_client_id, link::encode(answer)};
+  publish(inbound_topic_, refused_.frame, 0);
+  log_warning("event=worker_refused epoch=" + std::to_string(frame.worker_epoch) +
+              " obeyed_epoch=" + std::to_string(epoch_));
+}
+
+void Link::on_hello(const Session& from, const link::WorkerFrame& frame, const Now& now) {
+  const link::Hello& hello = *frame.hello;
+  const InboundSender::Credit credit{hello.credit_records, hello.credit_bytes};
+  if (frame.worker_epoch > epoch_) {
+    log_info("event=worker_obeyed epoch=" + std::to_string(frame.worker_epoch) +
+             " before=" + std::to_string(epoch_));
+    epoch_ = frame.worker_epoch;
+    receiver_stream_.begin();
+    told_applied_ = 0;
+    was_open_ = false;
+    sender_.begin(spool_, credit, now.mono);
+  } else {
+    sender_.begin(spool_, credit, now.mono);
+    // The same one again. It says itself what it has; of another spool it has nothing.
+    if (frame.spool_id == spool_.spool_id())
+      sender_.skip(spool_, frame.received_ingest_no, now.mono);
+  }
+  publisher_ = from.no;
+  receive_client_id_ = hello.receive_client_id;
+  welcome_due_ = true;
+  welcome_padding_ = std::min(hello.padding.size(), padding_bytes_max);
+  snapshot_due_ = true;
+  on_service_changed();
+}
+
+void Link::on_frame(Session& from, std::string_view payload, const Now& now) {
+  ++counters_.frames_in;
+  const auto frame = link::decode_worker_frame(payload);
+  if (!frame || frame->worker_epoch == 0) {
+    ++counters_.frames_bad;
+    return;
+  }
+  if (frame->hello && frame->worker_epoch < epoch_) return refuse(*frame);
+  if (frame->hello) on_hello(from, *frame, now);
+  if (frame->worker_epoch != epoch_) return;
+  publisher_ = from.no;
+
+  if (frame->spool_id == spool_.spool_id()) {
+    sender_.received(frame->received_ingest_no, now.mono);
+    if (frame->resume_ingest_no != 0) {
+      ++counters_.repeats;
+      sender_.resume(spool_, frame->resume_ingest_no, now.mono);
+    }
+  }
+  if (frame->want_sessions) snapshot_due_ = true;
+  receiver_stream_.saw_last(frame->last_batch_no);
+  if (frame->batch) on_batch(*frame->batch);
+}
+
+void Link::on_batch(const link::OutboundBatch& batch) {
+  switch (receiver_stream_.judge(batch.batch_no)) {
+    case OutboundReceiver::Verdict::repeated:
+      told_applied_ = 0;  // it does not know yet that this was carried out
+      return;
+    case OutboundReceiver::Verdict::early:
+      return;
+    case OutboundReceiver::Verdict::expected:
+      break;
+  }
+  // What is meant for one session needs fences, and those need the worker's other connection.
+  // Without it the batch stays unapplied: the worker sends it again.
+  const bool needs_fences =
+      !batch.sync_done.empty() ||
+      std::any_of(batch.deliveries.begin(), batch.deliveries.end(),
+                  [](const link::Delivery& delivery) { return delivery.session_no != 0; });
+  if (needs_fences && !(open() && receiver_->sees_fence)) return;
+  expand(batch);
+  receiver_stream_.applied();
+}
+
+void Link::expand(const link::OutboundBatch& batch) {
+  if (!batch.generations.empty() || batch.generations_first || batch.generations_last) {
+    revocations_.update(batch.generations, batch.generations_first, batch.generations_last);
+    ++revocations_changed_;
+  }
+  for (const auto& delivery : batch.deliveries) {
+    Outlet::Item item;
+    item.suffix = delivery.suffix;
+    item.payload = delivery.payload;
+    item.qos = static_cast<int>(std::min<std::uint32_t>(delivery.qos, 2));
+    item.only = delivery.session_no;
+    item.properties = &delivery.properties;
+    if (delivery.correlation_data) item.correlation_data = &*delivery.correlation_data;
+    if (item.only != 0) {
+      const Session* session = sessions_.find(item.only);
+      if (session == nullptr || !session->active()) continue;
+    }
+    for (const auto& name : delivery.to) {
+      if (const User* user = sessions_.find_user(name); user != nullptr)
+        outlet_.to_user(*user, item);
+    }
+  }
+  outlet_.sync_done(batch.sync_done);
+  if (batch.commit) release(*batch.commit);
+}
+
+void Link::release(const link::Commit& commit) {
+  spool_.release(commit, [this](const Spool::Entry& entry) { sender_.released(entry); });
+}
+
+void Link::send(link::PluginFrame frame) {
+  frame.spool_id = spool_.spool_id();
+  frame.worker_epoch = epoch_;
+  frame.applied_batch_no = receiver_stream_.applied_batch_no();
+  frame.session_change_no = session_change_no_;
+  told_applied_ = frame.applied_batch_no;
+  ++counters_.frames_out;
+  if (!publish(inbound_topic_, link::encode(frame), 0)) ++counters_.out_of_memory;
+}
+
+void Link::send_welcome() {
+  link::PluginFrame frame;
+  frame.welcome.emplace();
+  frame.welcome->oldest_ingest_no = spool_.oldest();
+  frame.welcome->next_ingest_no = spool_.next();
+  frame.welcome->obeyed_epoch = epoch_;
+  frame.welcome->padding.assign(welcome_padding_, '\0');
+  frame.welcome->generations_known = revocations_.list().known();
+  send(std::move(frame));
+}
+
+void Link::send_sessions(std::vector<link::SessionChange> changes, bool snapshot) {
+  std::size_t at = 0;
+  bool first = true;
+  // A snapshot of nobody is a frame too.
+  while (at < changes.size() || (snapshot && first)) {
+    link::SessionBatch batch;
+    batch.after = session_change_no_;
+    std::size_t bytes = 0;
+    while (at < changes.size() && (bytes == 0 || bytes < link::frame_bytes_target)) {
+      bytes += about_bytes(changes[at]);
+      batch.changes.push_back(std::move(changes[at++]));
+    }
+    session_change_no_ += batch.changes.size();
+    batch.snapshot = snapshot;
+    batch.first_part = snapshot && first;
+    batch.last_part = snapshot && at == changes.size();
+    first = false;
+    link::PluginFrame frame;
+    frame.sessions = std::move(batch);
+    send(std::move(frame));
+  }
+}
+
+void Link::flush(const Now& now) {
+  auto changes = sessions_.take_changes();
+  if (!open()) return;  // the next one gets all of them
+  const std::uint64_t sent_before = counters_.frames_out;
+  if (std::exchange(welcome_due_, false)) send_welcome();
+  if (std::exchange(snapshot_due_, false)) {
+    send_sessions(sessions_.snapshot(), true);
+  } else if (!changes.empty()) {
+    send_sessions(std::move(changes), false);
+  }
+  if (sender_.repeat(spool_, now.mono, repeat_after_ms)) ++counters_.repeats;
+  while (auto batch = sender_.next(spool_, now.mono)) {
+    link::PluginFrame frame;
+    frame.batch = std::move(*batch);
+    send(std::move(frame));
+  }
+  const std::uint64_t ask = receiver_stream_.ask(now.mono, ask_again_ms);
+  const std::uint64_t applied = receiver_stream_.applied_batch_no();
+  const std::int64_t silent_ms = now.mono.value - told_at_.value;
+  const bool news = applied != told_applied_ && (silent_ms >= tell_applied_ms ||
+                                                 applied - told_applied_ >= tell_applied_batches);
+  if (ask != 0 || news || silent_ms >= heartbeat_ms) {
+    link::PluginFrame frame;
+    frame.resume_batch_no = ask;
+    send(std::move(frame));
+  }
+  if (counters_.frames_out != sent_before) told_at_ = now.mono;
+}
+
+}  // namespace parley::plugin

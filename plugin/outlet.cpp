@@ -1,0 +1,82 @@
+#include "plugin/outlet.hpp"
+
+#include <utility>
+
+#include "core/topic.hpp"
+#include "plugin/broker.hpp"
+
+namespace parley::plugin {
+
+Outlet::Outlet(std::string prefix, Sessions& sessions, Counters& counters)
+    : prefix_{std::move(prefix)},
+      fence_topic_{parley::fence_topic(prefix_)},
+      sessions_{sessions},
+      counters_{counters} {}
+
+void Outlet::fence(Gate gate) {
+  // Nobody would see it: the gate would be lost, and everything behind it go to the wrong ones.
+  if (!fences_seen_) return;
+  if (publish(fence_topic_, {}, 0)) {
+    gates_.publish(std::move(gate));
+  } else {
+    ++counters_.out_of_memory;
+  }
+}
+
+void Outlet::to_user(const User& user, const Item& item) {
+  const std::uint32_t feed = feed_of(item.suffix);
+  if (feed == 0 || (user.feeds & feed) == 0) return;
+  if (gates_.needs_gate(item.only)) fence({item.only, {}});
+
+  OutProperties properties;
+  if (user.has_mqtt5) {
+    if (item.properties != nullptr) {
+      for (const auto& [key, value] : *item.properties) properties.add_user_property(key, value);
+    }
+    if (item.correlation_data != nullptr) properties.add_correlation_data(*item.correlation_data);
+  }
+  const std::string topic = user_topic(prefix_, user.name, item.suffix);
+  if (publish(topic, item.payload, item.qos, properties.take())) {
+    ++counters_.delivered;
+  } else {
+    ++counters_.out_of_memory;
+  }
+}
+
+void Outlet::sync_done(std::vector<SessionNo> sessions) {
+  if (!sessions.empty()) fence({0, std::move(sessions)});
+}
+
+void Outlet::error_line(Session& session, Code code, std::string_view topic,
+                        std::string_view detail, MonoMillis now) {
+  if (!session.error_lines.take(now)) return;
+  std::string line{to_string(code)};
+  line.append(" ").append(topic).append(" ").append(detail);
+  to_user(*session.user, {.suffix = err_rest, .payload = line, .qos = 1});
+}
+
+void Outlet::pass_fence() {
+  for (const SessionNo no : gates_.pass().sync_done) sessions_.sync_done(no);
+}
+
+bool Outlet::lets_through(const Session& session, std::uint32_t of) const {
+  if (session.life == Life::dead) {
+    return session.may_resume() && (of & (feed::re_json | feed::re_pb | feed::rr | feed::err)) != 0;
+  }
+  // What the broker kept for a session that comes back is checked before it is live. It is not
+  // thrown away: the broker of 2.0 never gives back the places of what it drops there, and a
+  // session without places gets nothing any more.
+  if (session.life == Life::fresh) return true;
+  if (gates_.current() != 0) return gates_.current() == session.no;
+  return !(session.syncing && (of & feed::content_any) != 0);
+}
+
+void Outlet::begin_tick() {
+  for (const Gate& gate : gates_.take_lost()) {
+    ++counters_.gates_lost;
+    if (gate.only != 0) sessions_.sync_again(gate.only);
+    for (const SessionNo no : gate.sync_done) sessions_.sync_again(no);
+  }
+}
+
+}  // namespace parley::plugin
