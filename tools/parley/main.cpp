@@ -58,6 +58,11 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    const auto unknown = app.remaining();
+    if (app.get_subcommands().empty() && !unknown.empty()) {
+      std::cerr << "parley: there is no command " << unknown.front() << "; see: parley --help\n";
+      return code(Exit::usage);
+    }
     return app.exit(error) == 0 ? code(Exit::done) : code(Exit::usage);
   }
   return ending ? code(Exit::done) : report(ending.error());

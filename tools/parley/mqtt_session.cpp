@@ -10,6 +10,12 @@ constexpr std::chrono::milliseconds disconnect_patience{500};
 constexpr std::chrono::milliseconds receive_slice{100};
 constexpr int keep_alive_s = 30;
 
+/// Whether the broker said no; else the connection or this side failed. Paho puts a CONNACK's code
+/// in one place and the others' codes in another.
+bool is_refusal(const mqtt::exception& error) {
+  return error.get_reason_code() >= reason_refused || error.get_return_code() >= reason_refused;
+}
+
 std::chrono::milliseconds left_until(Clock::time_point deadline) {
   const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
   return std::max(left, std::chrono::milliseconds{1});
@@ -26,10 +32,11 @@ Failure not_reached(const Login& login, const std::string& why) {
                                  " (" + why + "); is it running, and is that the place?"};
 }
 
-Failure not_let_in(const Login& login, const std::string& why) {
+Failure not_let_in(const Login& login) {
   return {Exit::login_refused,
-          "the broker does not let " + login.name + " in (" + why +
-              "); see whether the token is good: parley token verify TOKEN --user " + login.name};
+          "the broker does not let " + login.name +
+              " in; see whether the token is good: parley token verify TOKEN --user " + login.name,
+          {}};
 }
 
 mqtt::connect_options options_of(const Login& login, Clock::time_point deadline) {
@@ -58,8 +65,8 @@ Outcome<MqttSession> MqttSession::open(const Login& login, Clock::time_point dea
     }
     return session;
   } catch (const mqtt::exception& error) {
-    if (error.get_reason_code() >= reason_refused) {
-      return failed(not_let_in(login, error.get_reason_code_str()));
+    if (is_refusal(error)) {
+      return failed(not_let_in(login));
     }
     return failed(not_reached(login, error.what()));
   }
@@ -83,7 +90,7 @@ Outcome<void> MqttSession::subscribe(const std::string& filter, int qos,
     }
     return {};
   } catch (const mqtt::exception& error) {
-    if (error.get_reason_code() >= reason_refused) {
+    if (is_refusal(error)) {
       return refuse(Code::forbidden, "the broker refuses to subscribe " + filter +
                                          "; does the token have the scope for it?");
     }
