@@ -148,7 +148,7 @@ void MqttLink::drain() {
 void MqttLink::on_event(const Event& event) {
   switch (event.what) {
     case Event::What::connected:
-      connected_[event.client] = true;
+      if (std::exchange(connected_[event.client], true)) return;  // paho may say so twice
       if (!connected_[receiver] || !connected_[publisher]) return;
       set_tcp_nodelay(settings_.port);
       try {
@@ -158,7 +158,7 @@ void MqttLink::on_event(const Event& event) {
       }
       return;
     case Event::What::subscribed:
-      up_ = true;
+      if (std::exchange(up_, true)) return;
       reported_down_ = false;
       retry_delay_ms_ = 0;
       handlers_.up();

@@ -108,7 +108,7 @@ WITH input AS MATERIALIZED (
     SELECT x.seq, x.rev, x.received_at, x.origin_spool, x.ingest_no, x.request_hash FROM messages x
     WHERE x.conversation_id = i.conversation_id AND x.sender_id = i.sender_id
       AND x.request_key = i.request_key AND x.created_at >= $3
-    ORDER BY x.seq LIMIT 1) p ON true
+    LIMIT 1) p ON true
   WHERE (SELECT owner_epoch FROM lanes WHERE lane = $1) = $2
 ), fresh AS MATERIALIZED (
   SELECT j.*, j.last_seq + row_number() OVER w AS new_seq, j.last_rev + row_number() OVER w AS new_rev
