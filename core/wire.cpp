@@ -17,6 +17,7 @@ namespace parley {
 namespace {
 
 constexpr std::size_t detail_bytes_max = 200;
+constexpr std::size_t json_depth_max = 32;
 
 WireError bad(std::string detail) { return {Code::bad_payload, std::move(detail)}; }
 
@@ -29,9 +30,30 @@ std::string first_line(std::string_view text) {
   return std::string{is_clean_text(start) ? start : std::string_view{"malformed"}};
 }
 
+/// Whether objects and arrays lie at most `depth_max` deep. Quotes are read as the library reads
+/// them.
+bool is_shallow(std::string_view json, std::size_t depth_max) {
+  std::size_t depth = 0;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (c == '"' || c == '\'') {
+      while (++i < json.size() && json[i] != c) {
+        if (json[i] == '\\') ++i;
+      }
+    } else if (c == '{' || c == '[') {
+      if (++depth > depth_max) return false;
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+  }
+  return true;
+}
+
 template <class Proto>
 Result<void, WireError> parse_json(std::string_view payload, Proto& into) {
   if (!is_utf8(payload)) return failed(bad("not UTF-8"));
+  // The library needs minutes for deep arrays, and aborts on some: one message must not stop all.
+  if (!is_shallow(payload, json_depth_max)) return failed(bad("JSON: nested too deep"));
   const std::size_t start = payload.find_first_not_of(" \t\r\n");
   if (start == std::string_view::npos || payload[start] != '{') {
     return failed(bad("not a JSON object"));
