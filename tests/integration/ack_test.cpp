@@ -44,7 +44,7 @@ TEST_CASE("ack: correlation data is never an id") {
                               .payload = "same",
                               .response_topic = alice.topic("rr/1"),
                               .correlation_data = "c1"}) == 0);
-    CHECK(alice.expect_text("rr/1") == "stored " + std::to_string(seq));
+    CHECK(alice.expect_text("rr/1") == with_number("stored ", seq));
   }
 }
 
@@ -96,7 +96,7 @@ TEST_CASE("ack: a response topic outside one's rr is ignored") {
                               .payload = "hi",
                               .response_topic = topic,
                               .correlation_data = "c"}) == 0);
-    CHECK(alice.expect_text("ack/-") == "stored " + std::to_string(seq));
+    CHECK(alice.expect_text("ack/-") == with_number("stored ", seq));
   }
   instance.settle();
   for (const Publication& publication : alice.mqtt.drain()) {
@@ -129,7 +129,7 @@ TEST_CASE("ack: history is answered on re.json with its id, or -") {
   Instance instance{"alice", "bob"};
   Person alice = instance.person("alice");
   alice.listen({"ack/+", "re.json/+"});
-  for (int i = 1; i <= 5; ++i) alice.send("bob", "m" + std::to_string(i));
+  for (int i = 1; i <= 5; ++i) alice.send("bob", with_number("m", i));
   alice.publish("do.json/history/h1", R"({"conv":"bob","limit":2})");
   const Json newest = Json::parse(alice.expect_text("re.json/h1"));
   CHECK(newest["id"] == "h1");

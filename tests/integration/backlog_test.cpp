@@ -15,8 +15,8 @@ void send_range(Instance& instance, int first, int last) {
   Person alice = instance.person("alice");
   alice.listen({"ack/+"});
   for (int i = first; i <= last; ++i) {
-    const std::string text = "m" + std::to_string(i);
-    REQUIRE(alice.send("bob", text, text) == "stored " + std::to_string(i));
+    const std::string text = with_number("m", i);
+    REQUIRE(alice.send("bob", text, text) == with_number("stored ", i));
   }
 }
 
@@ -122,7 +122,7 @@ TEST_CASE("backlog: nothing overtakes it while others go on writing") {
   Person alice = instance.person("alice");
   Person again = fresh_device(instance, "bob", "phone");
   for (int i = 301; i <= 500; ++i) {
-    alice.mqtt.publish_soon({.topic = alice.topic("send/bob"), .payload = "m" + std::to_string(i)});
+    alice.mqtt.publish_soon({.topic = alice.topic("send/bob"), .payload = with_number("m", i)});
     if (i == 320) again.listen({"inbox.json/+"});
   }
   REQUIRE(alice.mqtt.await_answers());
@@ -209,14 +209,14 @@ TEST_CASE("backlog: rooms and people alike, each in its own order") {
   alice.listen({"ack/+"});
   carol.listen({"ack/+"});
   for (int i = 1; i <= 20; ++i) {
-    alice.send("ops", "r" + std::to_string(i));
-    carol.send("bob", "c" + std::to_string(i));
+    alice.send("ops", with_number("r", i));
+    carol.send("bob", with_number("c", i));
   }
   Person again = fresh_device(instance, "bob", "phone");
   again.listen({"inbox/+"});
   for (int i = 1; i <= 20; ++i) {
-    REQUIRE(again.expect_text("inbox/ops") == "alice: r" + std::to_string(i));
-    REQUIRE(again.expect_text("inbox/carol") == "c" + std::to_string(i));
+    REQUIRE(again.expect_text("inbox/ops") == with_number("alice: r", i));
+    REQUIRE(again.expect_text("inbox/carol") == with_number("c", i));
   }
 }
 

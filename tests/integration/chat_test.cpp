@@ -42,7 +42,7 @@ TEST_CASE("chat: text is never sniffed or trimmed") {
   int seq = 0;
   for (const std::string& text : texts) {
     CAPTURE(text);
-    CHECK(alice.send("bob", text) == "stored " + std::to_string(++seq));
+    CHECK(alice.send("bob", text) == with_number("stored ", ++seq));
     CHECK(bob.expect_text("inbox/alice") == text);
   }
 }
@@ -55,9 +55,9 @@ TEST_CASE("chat: every QoS of a send is stored once") {
   bob.listen({"inbox/+"});
   for (const int qos : {0, 1, 2}) {
     CAPTURE(qos);
-    const std::string text = "qos " + std::to_string(qos);
+    const std::string text = with_number("qos ", qos);
     CHECK(alice.publish("send/bob", text, qos) == 0);
-    CHECK(alice.expect_text("ack/-") == "stored " + std::to_string(qos + 1));
+    CHECK(alice.expect_text("ack/-") == with_number("stored ", qos + 1));
     CHECK(bob.expect_text("inbox/alice") == text);
   }
   instance.settle();
@@ -113,8 +113,8 @@ TEST_CASE("chat: first messages from both sides at once make one conversation") 
   Instance instance{"alice", "bob"};
   for (int round = 0; round < 5; ++round) {
     CAPTURE(round);
-    const std::string a = "a" + std::to_string(round);
-    const std::string b = "b" + std::to_string(round);
+    const std::string a = with_number("a", round);
+    const std::string b = with_number("b", round);
     instance.user(a);
     instance.user(b);
     Person alice = instance.person(a);

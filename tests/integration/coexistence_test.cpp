@@ -115,9 +115,9 @@ TEST_CASE("coexistence: a bridge that logs in cannot inject, and sees nothing") 
   const TemporaryFolder folder;
   Broker outside{folder.path(),
                  {.lines = {"allow_anonymous true", "connection inwards",
-                            "address 127.0.0.1:" + std::to_string(instance.port()),
-                            "topic # both 1", "remote_username bridge", "remote_password pw",
-                            "restart_timeout 1", "try_private true"},
+                            with_number("address 127.0.0.1:", instance.port()), "topic # both 1",
+                            "remote_username bridge", "remote_password pw", "restart_timeout 1",
+                            "try_private true"},
                   .with_plugin = false}};
   MqttClient lamp = instance.connect(device("operator"));
   lamp.subscribe("home/#");
@@ -153,9 +153,8 @@ TEST_CASE("coexistence: a bridge that the broker itself opens cannot inject") {
   const TemporaryFolder folder;
   Broker outside{folder.path(), {.lines = {"allow_anonymous true"}, .with_plugin = false}};
   InstanceOptions options = with_operator();
-  options.broker.lines = {"connection outwards",
-                          "address 127.0.0.1:" + std::to_string(outside.port()), "topic # in 1",
-                          "restart_timeout 1"};
+  options.broker.lines = {"connection outwards", with_number("address 127.0.0.1:", outside.port()),
+                          "topic # in 1", "restart_timeout 1"};
   Instance instance({"alice", "bob"}, options);
   MqttClient lamp = instance.connect(device("operator"));
   lamp.subscribe("home/#");

@@ -16,7 +16,7 @@ namespace {
 
 const Milliseconds long_time{30'000};
 
-std::string numbered(std::size_t i) { return "m" + std::to_string(i); }
+std::string numbered(std::size_t i) { return with_number("m", i); }
 
 /// Publishes m<first> … m<last> with ids and waits for every PUBACK.
 void publish_range(Person& person, const std::string& to, std::size_t first, std::size_t last) {
@@ -33,7 +33,7 @@ void publish_range(Person& person, const std::string& to, std::size_t first, std
 void check_acked(Person& person, std::size_t count) {
   for (std::size_t i = 1; i <= count; ++i) {
     REQUIRE(person.expect_text("ack/" + numbered(i), Deadline{slowed(long_time)}) ==
-            "stored " + std::to_string(i));
+            with_number("stored ", i));
   }
 }
 

@@ -18,7 +18,7 @@ TEST_CASE("failover: a second worker takes over, the first one ends with a code 
   constexpr int count = 2000;
   Worker second = instance.another_worker();
   for (int i = 1; i <= count; ++i) {
-    const std::string text = "m" + std::to_string(i);
+    const std::string text = with_number("m", i);
     alice.mqtt.publish_soon({.topic = alice.topic("send/bob/" + text), .payload = text});
     REQUIRE(alice.mqtt.await_answers(20));
     if (i == count / 4) second.start();
@@ -30,13 +30,12 @@ TEST_CASE("failover: a second worker takes over, the first one ends with a code 
   CHECK(*code != 1);   // a failed start
   CHECK(*code < 128);  // no signal
   for (int i = 1; i <= count; ++i) {
-    REQUIRE(alice.expect_text("ack/m" + std::to_string(i)) == "stored " + std::to_string(i));
+    REQUIRE(alice.expect_text(with_number("ack/m", i)) == with_number("stored ", i));
   }
   const auto rows = instance.stored_direct("alice", "bob");
   REQUIRE(rows.size() == count);
   for (int i = 1; i <= count; ++i) {
-    REQUIRE(rows[static_cast<std::size_t>(i - 1)] ==
-            Row{std::to_string(i), "m" + std::to_string(i)});
+    REQUIRE(rows[static_cast<std::size_t>(i - 1)] == Row{std::to_string(i), with_number("m", i)});
   }
   int last = 0;
   while (last < count) {

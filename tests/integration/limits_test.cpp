@@ -61,7 +61,7 @@ TEST_CASE("limits: with a full spool MQTT 5 hears 0x87, and what was PUBACKed is
   if (asked == 0) CHECK(Json::parse(alice.expect_text("re.json/h1"))["code"] == "BUSY");
   check_stored(instance, accepted);
   alice.listen({"ack/+"});
-  CHECK(alice.send("bob", "room again") == "stored " + std::to_string(accepted.size() + 1));
+  CHECK(alice.send("bob", "room again") == with_number("stored ", accepted.size() + 1));
 }
 
 TEST_CASE("limits: with a full spool MQTT 3.1.1 is disconnected, never given a false PUBACK") {
@@ -105,7 +105,7 @@ TEST_CASE("limits: a small spool passes any number of messages while the worker 
   std::vector<std::string> accepted;
   for (int i = 0; i < 3000; ++i) {
     const std::string ack = alice.send("bob", numbered(i));
-    REQUIRE(ack == "stored " + std::to_string(i + 1));
+    REQUIRE(ack == with_number("stored ", i + 1));
   }
   CHECK(instance.stored_direct("alice", "bob").size() == 3000);
 }

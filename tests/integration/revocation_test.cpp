@@ -25,7 +25,7 @@ int login_with(Instance& instance, const std::string& name, const std::string& t
 
 /// Waits until that login is answered so.
 void wait_login(Instance& instance, const std::string& name, const std::string& token, int code) {
-  eventually("login of " + name + " is answered " + std::to_string(code),
+  eventually("login of " + name + with_number(" is answered ", code),
              [&] { return login_with(instance, name, token) == code; });
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t many = 10'000;
 
-std::string numbered(std::size_t i) { return "line " + std::to_string(i); }
+std::string numbered(std::size_t i) { return with_number("line ", i); }
 
 /// mosquitto_sub of a named device, which keeps its session.
 Process device_of(Instance& instance, const std::string& name, const std::string& filter) {
@@ -156,7 +156,7 @@ TEST_CASE("room: 10,000 lines of mosquitto_pub -l are stored and printed once ea
   // A last message: whatever was doubled would stand before it.
   Person speaker = instance.person("alice");
   speaker.listen({"ack/+"});
-  CHECK(speaker.send("ops", "the end") == "stored " + std::to_string(many + 1));
+  CHECK(speaker.send("ops", "the end") == with_number("stored ", many + 1));
   CHECK(bob.wait_lines(many + 1)[many] == "alice: the end");
   CHECK(carol.wait_lines(many + 1)[many] == "alice: the end");
 }

@@ -20,7 +20,7 @@ const std::string tokens =
 class Shell {
  public:
   explicit Shell(Instance& instance) : instance_{instance} {
-    const std::string where = "-h 127.0.0.1\n-p " + std::to_string(instance.port()) + "\n";
+    const std::string where = with_number("-h 127.0.0.1\n-p ", instance.port()) + "\n";
     for (const char* tool : {"mosquitto_pub", "mosquitto_sub", "mosquitto_rr"}) {
       write_file(folder_.file(tool), where);
     }
@@ -81,10 +81,10 @@ TEST_CASE("shell_lines: tail -F piped into mosquitto_pub -l brings every line in
   Process line{world.shell.command(
       "tail -F app.log | mosquitto_pub -u srv1 -P $S -q 1 -l -t im/u/srv1/send/ops")};
   std::string content;
-  for (int i = 1; i <= 100; ++i) content += "line " + std::to_string(i) + "\n";
+  for (int i = 1; i <= 100; ++i) content += with_number("line ", i) + "\n";
   write_file(log, content);
   for (int i = 1; i <= 100; ++i) {
-    REQUIRE(bob.expect_text("inbox/ops") == "srv1: line " + std::to_string(i));
+    REQUIRE(bob.expect_text("inbox/ops") == with_number("srv1: line ", i));
   }
   write_file(log, content + "one more\n");
   CHECK(bob.expect_text("inbox/ops") == "srv1: one more");

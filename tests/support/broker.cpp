@@ -70,7 +70,7 @@ void Broker::write_conf() const {
     conf += "plugin_opt_state_dir " + folder_ + "/spool\n";
     for (const std::string& option : options_.plugin_options) conf += "plugin_opt_" + option + "\n";
   }
-  conf += "listener " + std::to_string(port_) + " 127.0.0.1\n";
+  conf += with_number("listener ", port_) + " 127.0.0.1\n";
   write_file(folder_ + "/mosquitto.conf", conf);
 }
 

@@ -42,7 +42,7 @@ void show_tail(const char* what, const std::string& log) {
 
 constexpr int marker_conversations = 6;
 
-std::string marker_name(int number) { return "marker" + std::to_string(number); }
+std::string marker_name(int number) { return with_number("marker", number); }
 
 }  // namespace
 
@@ -54,7 +54,7 @@ void Person::listen(std::initializer_list<std::string> rests) {
   for (const std::string& rest : rests) {
     const int code = mqtt.subscribe(topic(rest));
     if (code < 0 || code > 2) {
-      throw std::runtime_error(topic(rest) + " refused: " + std::to_string(code));
+      throw std::runtime_error(topic(rest) + with_number(" refused: ", code));
     }
   }
 }
@@ -66,7 +66,7 @@ int Person::publish(const std::string& rest, const std::string& payload, int qos
 std::string Person::send(const std::string& to, const std::string& text, const std::string& id) {
   const std::string level = id.empty() ? "" : "/" + id;
   const int code = publish("send/" + to + level, text);
-  if (code != 0) return "PUBACK " + std::to_string(code);
+  if (code != 0) return with_number("PUBACK ", code);
   return expect_text("ack/" + (id.empty() ? "-" : id));
 }
 
@@ -113,7 +113,7 @@ Instance::~Instance() {
 }
 
 void Instance::write_config() const {
-  write_file(config_path(), "[broker]\nhost = \"127.0.0.1\"\nport = " + std::to_string(port()) +
+  write_file(config_path(), with_number("[broker]\nhost = \"127.0.0.1\"\nport = ", port()) +
                                 "\nkey_file = \"" + key_path() + "\"\n\n[database]\nuri = \"" +
                                 uri_ + "\"\n\n" + config_);
 }
@@ -176,7 +176,7 @@ std::string Instance::token(const std::string& name, const TokenOptions& options
 }
 
 ConnectOptions Instance::login(const std::string& name) {
-  return ConnectOptions{.client_id = name + "-app-" + std::to_string(++logins_),
+  return ConnectOptions{.client_id = name + with_number("-app-", ++logins_),
                         .username = name,
                         .password = token(name)};
 }
@@ -196,7 +196,7 @@ MqttClient Instance::connect(const ConnectOptions& options) const {
   MqttClient client{port()};
   const int code = client.connect(options);
   if (code != 0) {
-    throw std::runtime_error("login of " + options.client_id + " refused: " + std::to_string(code));
+    throw std::runtime_error("login of " + options.client_id + with_number(" refused: ", code));
   }
   return client;
 }
@@ -258,16 +258,16 @@ void Instance::settle() {
   Person& person = watcher();
   std::vector<std::string> ids;
   for (int i = 1; i <= marker_conversations; ++i) {
-    ids.push_back("settle-" + std::to_string(settlings_) + "-" + std::to_string(i));
+    ids.push_back(with_number(with_number("settle-", settlings_) + "-", i));
     person.publish("send/" + marker_name(i) + "/" + ids.back(), "marker");
   }
   for (const std::string& id : ids) person.expect("ack/" + id);
 }
 
-Ran Instance::parley(std::vector<std::string> arguments, const std::string& input) {
-  arguments.insert(arguments.begin(), PARLEY_CLI);
-  return run(Command{.argv = std::move(arguments), .env = {{"PARLEY_CONFIG", config_path()}}},
-             input);
+Ran Instance::parley(const std::vector<std::string>& arguments, const std::string& input) {
+  Command command{.argv = {PARLEY_CLI}, .env = {{"PARLEY_CONFIG", config_path()}}};
+  command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
+  return run(command, input);
 }
 
 Command Instance::mosquitto(const std::string& tool,

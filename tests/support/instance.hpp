@@ -107,7 +107,7 @@ class Instance {
   void settle();
 
   /// Runs the command line with this messenger's configuration.
-  Ran parley(std::vector<std::string> arguments, const std::string& input = {});
+  Ran parley(const std::vector<std::string>& arguments, const std::string& input = {});
   /// Runs `mosquitto_pub`, `mosquitto_sub` or `mosquitto_rr` with host and port added.
   [[nodiscard]] Command mosquitto(const std::string& tool,
                                   const std::vector<std::string>& arguments) const;

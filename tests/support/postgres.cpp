@@ -143,13 +143,13 @@ void Postgres::migrate_template() {
 
 std::string Postgres::create_database() {
   migrate_template();
-  const std::string name = "parley_" + std::to_string(++databases_);
+  const std::string name = with_number("parley_", ++databases_);
   admin().query("CREATE DATABASE " + name + " TEMPLATE " + template_name);
   return uri(name);
 }
 
 std::string Postgres::create_empty_database() {
-  const std::string name = "parley_" + std::to_string(++databases_);
+  const std::string name = with_number("parley_", ++databases_);
   admin().query("CREATE DATABASE " + name);
   return uri(name);
 }

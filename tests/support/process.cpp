@@ -198,7 +198,7 @@ std::string Process::err() const { return err_.open() ? read_all(err_.get()) : s
 std::vector<std::string> Process::wait_lines(std::size_t count, Deadline deadline) {
   std::vector<std::string> lines;
   eventually(
-      name_ + " prints " + std::to_string(count) + " lines",
+      name_ + with_number(" prints ", count) + " lines",
       [&] {
         lines = lines_of(out());
         return lines.size() >= count;
@@ -227,15 +227,6 @@ Ran run(Command command, std::string_view input, Deadline deadline) {
                              " err: " + process.err());
   }
   return Ran{*code, process.out(), process.err()};
-}
-
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> lines;
-  for (std::size_t end = text.find('\n'); end != text.npos; end = text.find('\n')) {
-    lines.emplace_back(text.substr(0, end));
-    text.remove_prefix(end + 1);
-  }
-  return lines;
 }
 
 std::uint16_t free_port() {

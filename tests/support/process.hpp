@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "tests/support/deadline.hpp"
+#include "tests/support/text.hpp"
 
 namespace parley::test {
 
@@ -85,8 +87,6 @@ struct Ran {
 };
 /// Runs a program to its end. @throw std::runtime_error if it is still there at the deadline
 Ran run(Command command, std::string_view input = {}, Deadline deadline = Deadline{});
-
-std::vector<std::string> lines_of(std::string_view text);
 
 /// A loopback port that nobody listened on a moment ago, below the range that the kernel gives to
 /// outgoing connections. The caller tries another one if somebody was faster.
