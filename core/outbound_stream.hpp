@@ -42,11 +42,11 @@ class OutboundStream {
     std::size_t bytes;
   };
   const std::size_t window_;
-  std::deque<Held> held_;      // numbers applied_ + 1 …
+  std::deque<Held> held_;  // numbers applied_ + 1 …
   std::size_t held_bytes_ = 0;
   std::uint64_t applied_ = 0;
-  std::size_t sent_ = 0;       // of held_, from the front
-  MonoMillis progress_at_;     // last time something was applied, or sent while nothing was waiting
+  std::size_t sent_ = 0;    // of held_, from the front
+  MonoMillis progress_at_;  // last time something was applied, or sent while nothing was waiting
 };
 
 }  // namespace parley

@@ -45,17 +45,20 @@ struct TokenSubject {
 };
 
 /// The text of a token, 68 characters of base64url.
-std::string mint_token(const TokenClaims& claims, const TokenSubject& subject, const Secret& secret);
+std::string mint_token(const TokenClaims& claims, const TokenSubject& subject,
+                       const Secret& secret);
 
 struct TokenChecked {
   TokenClaims claims;
   bool bound_to_device = false;
 };
 
-/// Checks form, key, MAC (constant time) and expiry. Generation and source address are the caller's.
+/// Checks form, key, MAC (constant time) and expiry. Generation and source address are the
+/// caller's.
 /// @param client_id  decides whether a token bound to `<name>.<device>` is good
 /// @param now_s      unix seconds
-/// @return Code::bad_token for anything that does not verify (also a service scope without a service
+/// @return Code::bad_token for anything that does not verify (also a service scope without a
+/// service
 ///         key or a `_` name, and a `_` name without service scope), Code::token_expired
 Result<TokenChecked, Code> check_token(std::string_view text, std::string_view prefix,
                                        std::string_view name, std::string_view client_id,

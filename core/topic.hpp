@@ -1,4 +1,5 @@
-// Topics of one messenger: the one place that knows that topics have slashes (docs/protocol.md, "Topics").
+// Topics of one messenger: the one place that knows that topics have slashes (docs/protocol.md,
+// "Topics").
 #pragma once
 
 #include <cstdint>
@@ -70,8 +71,8 @@ struct WillTopic {
 using ClientTopic = std::variant<SendTopic, MarkTopic, TypingTopic, DoTopic, WillTopic>;
 
 /// Takes "send/bob/id1" and its like apart. Views into `rest`.
-/// Nothing for anything else: unknown verb, missing or surplus levels, an id that is not one. The form
-/// of names is not judged here (a name that cannot exist is an unknown one).
+/// Nothing for anything else: unknown verb, missing or surplus levels, an id that is not one. The
+/// form of names is not judged here (a name that cannot exist is an unknown one).
 std::optional<ClientTopic> parse_client_topic(std::string_view rest);
 
 // ---- where a topic or filter belongs ----
@@ -80,9 +81,9 @@ struct OwnTopic {  // "<prefix>/u/<name>/<rest>"
   std::string_view name;
   std::string_view rest;
 };
-struct ServerTopic {};  // "<prefix>/s/…": readable by every user
-struct LinkTopic {};    // "$<prefix>/…" and "$CONTROL/<prefix>/…": between plugin and worker
-struct OutsideTopic {};  // not ours
+struct ServerTopic {};    // "<prefix>/s/…": readable by every user
+struct LinkTopic {};      // "$<prefix>/…" and "$CONTROL/<prefix>/…": between plugin and worker
+struct OutsideTopic {};   // not ours
 struct ReservedTopic {};  // "<prefix>" and everything else below it
 using TopicPlace = std::variant<OwnTopic, ServerTopic, LinkTopic, OutsideTopic, ReservedTopic>;
 
@@ -93,16 +94,17 @@ TopicPlace place_topic(std::string_view prefix, std::string_view topic);
 struct FilterGrant {
   std::uint32_t feeds = 0;  // 0 with `server`: "<prefix>/s/…" only
   bool server = false;
-  bool inbox_all = false;            // of the inbox feeds: every conversation
-  std::string_view inbox_conv;       // or this one
+  bool inbox_all = false;       // of the inbox feeds: every conversation
+  std::string_view inbox_conv;  // or this one
 };
 enum class FilterRefusal {
   foreign,  // could match topics of others, of the link or below a reserved place
   shared,   // $share below the prefix
   outside,  // touches nothing of ours: the caller decides
 };
-/// Judges a filter without looking at scopes. A `$share/<group>/` in front of a filter that can match
-/// nothing below the prefix is `outside`. Filters that could match the prefix by wildcard ("#",
+/// Judges a filter without looking at scopes. A `$share/<group>/` in front of a filter that can
+/// match nothing below the prefix is `outside`. Filters that could match the prefix by wildcard
+/// ("#",
 /// "+/u/x") are `foreign`.
 std::variant<FilterGrant, FilterRefusal> judge_filter(std::string_view prefix, std::string_view me,
                                                       std::string_view filter);
@@ -121,10 +123,10 @@ std::string_view conv_of(std::string_view rest);
 
 std::string user_topic(std::string_view prefix, std::string_view name, std::string_view rest);
 std::string inbox_rest(Format format, std::string_view conv);
-std::string sent_rest(Format format, std::string_view conv);    // json, pb
-std::string event_rest(Format format, std::string_view conv);   // json, pb
-std::string ack_rest(Format format, std::string_view id);       // id empty: "-"
-std::string reply_rest(Format format, std::string_view id);     // json, pb; id empty: "-"
+std::string sent_rest(Format format, std::string_view conv);   // json, pb
+std::string event_rest(Format format, std::string_view conv);  // json, pb
+std::string ack_rest(Format format, std::string_view id);      // id empty: "-"
+std::string reply_rest(Format format, std::string_view id);    // json, pb; id empty: "-"
 inline constexpr std::string_view err_rest = "err";
 std::string status_topic(std::string_view prefix);   // "<prefix>/s/status"
 std::string info_topic(std::string_view prefix);     // "<prefix>/s/info"
@@ -135,8 +137,8 @@ std::string control_topic(std::string_view prefix);  // "$CONTROL/<prefix>/v1"
 /// matching subscribers"; nothing is ever delivered on them.
 std::vector<std::string> quiet_filters(std::string_view prefix);
 
-/// The rest of a response topic, if it points to where `me`'s answers may go ("<prefix>/u/<me>/rr/…",
-/// no wildcards); else nothing.
+/// The rest of a response topic, if it points to where `me`'s answers may go
+/// ("<prefix>/u/<me>/rr/…", no wildcards); else nothing.
 std::optional<std::string_view> response_rest(std::string_view prefix, std::string_view me,
                                               std::string_view response_topic);
 

@@ -1,5 +1,5 @@
-// What clients send and get, as values, and their three written forms: text, JSON and protobuf, from one
-// schema (schema/proto/parley/v1/client.proto; docs/protocol.md). Pure.
+// What clients send and get, as values, and their three written forms: text, JSON and protobuf,
+// from one schema (schema/proto/parley/v1/client.proto; docs/protocol.md). Pure.
 #pragma once
 
 #include <cstdint>
@@ -99,8 +99,8 @@ struct Reply {
   std::variant<ReplyFailed, HistoryResult> result;
 };
 
-/// Reads a `send` payload. Refusals: bad_payload (not UTF-8, NUL, malformed, empty: no text, body and
-/// attachments), with a detail for people. Sizes are the caller's.
+/// Reads a `send` payload. Refusals: bad_payload (not UTF-8, NUL, malformed, empty: no text, body
+/// and attachments), with a detail for people. Sizes are the caller's.
 struct WireError {
   Code code = Code::bad_payload;
   std::string detail;
@@ -118,7 +118,8 @@ std::string encode_ack(Format format, const Ack& ack);
 /// json or pb.
 std::string encode_truncated(Format format, const Truncated& event);
 std::string encode_reply(Format format, const Reply& reply);
-std::string encode_send(Format format, const Send& send);  // for tools and tests; text: only the words
+std::string encode_send(Format format,
+                        const Send& send);  // for tools and tests; text: only the words
 
 Result<HistoryRequest, WireError> decode_history_request(Format format, std::string_view payload);
 /// For clients (the CLI, tests).
@@ -126,8 +127,8 @@ Result<Message, WireError> decode_message(Format format, std::string_view payloa
 Result<Ack, WireError> decode_ack(Format format, std::string_view payload);          // json, pb
 Result<Reply, WireError> decode_reply(Format format, std::string_view payload);      // json, pb
 
-/// Everything of a Content but `kind` and `text`, for storage beside them; empty if there is nothing
-/// else. Round-trips through `decode_content_rest`.
+/// Everything of a Content but `kind` and `text`, for storage beside them; empty if there is
+/// nothing else. Round-trips through `decode_content_rest`.
 std::string encode_content_rest(const Content& content);
 /// Fills all but `kind` and `text`. False if `rest` is not what encode_content_rest writes.
 bool decode_content_rest(std::string_view rest, Content& into);
