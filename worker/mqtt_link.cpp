@@ -102,7 +102,7 @@ class MqttLink::Client : public mqtt::callback, public mqtt::iaction_listener {
   }
   void connection_lost(const std::string& cause) override { push(Event::What::lost, cause); }
   void message_arrived(mqtt::const_message_ptr message) override {
-    if (!link_.messages_.push(message->get_payload())) ++link_.dropped_;
+    if (!link_.messages_.push({attempt_, message->get_payload()})) ++link_.dropped_;
   }
 
   MqttLink& link_;
@@ -142,7 +142,9 @@ void MqttLink::drain() {
   for (const auto& event : events_.take()) {
     if (event.attempt == attempt_ && !stopped_) on_event(event);
   }
-  for (auto& message : messages_.take()) handlers_.message(std::move(message));
+  for (auto& message : messages_.take()) {
+    if (message.attempt == attempt_) handlers_.message(std::move(message.payload));
+  }
 }
 
 void MqttLink::on_event(const Event& event) {

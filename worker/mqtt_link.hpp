@@ -59,6 +59,11 @@ class MqttLink {
     std::uint64_t attempt;
     std::string why;
   };
+  /// Of an earlier connection: ignored, its numbers may belong to another broker.
+  struct Message {
+    std::uint64_t attempt;
+    std::string payload;
+  };
   bool publish(const std::string& topic, std::string_view payload, int qos, bool retained);
   void connect_all();
   void drain();
@@ -70,7 +75,7 @@ class MqttLink {
   const Handlers handlers_;
   asio::steady_timer retry_;
   Inbox<Event> events_;
-  Inbox<std::string> messages_;
+  Inbox<Message> messages_;
   std::array<std::unique_ptr<Client>, 2> clients_;
   std::uint64_t attempt_ = 0;
   int retry_delay_ms_ = 0;

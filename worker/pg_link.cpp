@@ -16,6 +16,7 @@ constexpr std::size_t in_flight_max = 32;
 // A server that answers nothing for so long is taken for dead (half-open connection, stopped
 // process).
 constexpr std::int64_t answer_ms_max = 30'000;
+constexpr std::int64_t connect_ms_max = 5'000;
 
 }  // namespace
 
@@ -57,15 +58,16 @@ void PgLink::close() {
 void PgLink::connect() {
   close();
   state_ = State::connecting;
+  connecting_since_ms_ = mono_now().value;
   const std::string application = "parley " + name_;
   // Plans must not be made from the statistics of an empty partition (docs/ARCHITECTURE.md,
   // "Storage").
-  const char* const keys[] = {"dbname", "application_name", "options", "connect_timeout", nullptr};
+  const char* const keys[] = {"dbname", "application_name", "options", nullptr};
   const char* const values[] = {uri_.c_str(), application.c_str(),
                                 "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
                                 "-c synchronous_commit=on -c timezone=UTC "
                                 "-c client_min_messages=warning",
-                                "5", nullptr};
+                                nullptr};
   connection_ = PQconnectStartParams(keys, values, 1);
   if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {
     lost(connection_ == nullptr ? "out of memory" : PQerrorMessage(connection_));
@@ -288,9 +290,12 @@ void PgLink::watch() {
   watchdog_.expires_after(std::chrono::seconds{1});
   watchdog_.async_wait([this](const asio::error_code& error) {
     if (error || state_ == State::stopped) return;
+    const auto now = mono_now().value;
     if (state_ == State::ready && !in_flight_.empty() &&
-        mono_now().value - in_flight_.front().sent_at_ms > answer_ms_max) {
+        now - in_flight_.front().sent_at_ms > answer_ms_max) {
       lost("no answer for too long");
+    } else if (state_ == State::connecting && now - connecting_since_ms_ > connect_ms_max) {
+      lost("no connection within " + std::to_string(connect_ms_max) + " ms");
     }
     watch();
   });

@@ -117,6 +117,7 @@ class PgLink {
   bool waiting_writable_ = false;
   bool reported_lost_ = false;
   int retry_delay_ms_ = 0;
+  std::int64_t connecting_since_ms_ = 0;
   std::unordered_set<const PgStatement*> prepared_;
   std::deque<Job> queue_;
   std::deque<Job> in_flight_;

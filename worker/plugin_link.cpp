@@ -206,10 +206,11 @@ void PluginLink::deliver(link::Delivery delivery) {
 }
 
 void PluginLink::add(link::Delivery delivery) {
-  // A message's deliveries and its commit travel together if they can: a worker that dies in between
-  // would deliver them twice. So a full batch is closed between two messages, and within one only when
-  // it is very large.
-  const bool full = filling_bytes_ > link::frame_bytes_target || filling_items_ >= link::frame_deliveries_max;
+  // A message's deliveries and its commit travel together if they can: a worker that dies in
+  // between would deliver them twice. So a full batch is closed between two messages, and within
+  // one only when it is very large.
+  const bool full =
+      filling_bytes_ > link::frame_bytes_target || filling_items_ >= link::frame_deliveries_max;
   const bool overfull = filling_bytes_ > overfull_bytes || filling_items_ >= overfull_items;
   if ((full && between_messages_) || overfull || !filling_.sync_done.empty()) close_batch();
   between_messages_ = false;

@@ -157,6 +157,10 @@ Ending Worker::run() {
   });
   database_.on_notify(
       [this](const std::string& channel, const std::string&) { on_notify(channel); });
+  // What was notified while the connection was down is lost: look.
+  database_.on_ready([this] {
+    if (plugin_.is_up()) push_generations();
+  });
   database_.start();
   lanes_.start();
   cursors_.start();
@@ -212,6 +216,7 @@ void Worker::push_generations() {
     return;
   }
   pushing_generations_ = true;
+  generations_changed_ = false;
   generations_from(UserId{0}, "", true);
 }
 
@@ -243,8 +248,7 @@ void Worker::housekeeping() {
   database_.submit({sql::make_partitions()}, [](const auto& result) {
     if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
   });
-  // A NOTIFY is lost while the connection is down: look again now and then.
-  if (plugin_.is_up()) push_generations();
+  if (plugin_.is_up() && generations_changed_) push_generations();
   minute_.expires_after(std::chrono::minutes{1});
   minute_.async_wait([this](const asio::error_code& error) {
     if (!error) housekeeping();
