@@ -146,14 +146,14 @@ TEST_CASE("key file: saved with mode 0600, read back, replaced without remains")
 TEST_CASE("key file: one that others may touch is refused with the remedy") {
   const Scratch scratch;
   const std::string path = scratch.file("keys");
-  for (const mode_t mode : {0644, 0640, 0604, 0660, 0610, 0601, 0602, 0620}) {
+  for (const mode_t mode : {0644U, 0640U, 0604U, 0660U, 0610U, 0601U, 0602U, 0620U}) {
     CAPTURE(mode);
     write_file(path, line_a, mode);
     const auto loaded = load_key_file(path);
     REQUIRE_FALSE(loaded);
     CHECK(contains(loaded.error(), "chmod 600 " + path));
   }
-  for (const mode_t mode : {0600, 0400}) {
+  for (const mode_t mode : {0600U, 0400U}) {
     write_file(path, line_a, 0600);
     REQUIRE(::chmod(path.c_str(), mode) == 0);
     CHECK(load_key_file(path));
