@@ -107,14 +107,15 @@ Result<Spool, std::string> Spool::open(std::span<std::byte> memory, const BootMa
 
   BootMark before{};
   std::memcpy(before.data(), memory.data() + boot_offset, before.size());
-  if (before != boot || boot == BootMark{}) {
-    spool.leapt_ = before != BootMark{} || spool.next_ > 1;
-    if (spool.leapt_) {
-      spool.next_ += leap_after_reboot;
-      spool.floor_ = spool.next_;
-      spool.save_mark();
-    }
-    std::memcpy(memory.data() + boot_offset, boot.data(), boot.size());
+  const bool same_run = before == boot && boot != BootMark{};
+  std::memcpy(memory.data() + boot_offset, boot.data(), boot.size());
+  // Behind a damaged record others may stand; their numbers must not become the next ones either.
+  const bool used = before != BootMark{} || spool.next_ > 1;
+  if (used && (!same_run || spool.dropped_tail_)) {
+    spool.leapt_ = true;
+    spool.next_ += leap;
+    spool.floor_ = spool.next_;
+    spool.save_mark();
   }
   return spool;
 }

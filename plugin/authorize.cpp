@@ -37,9 +37,13 @@ int read_own(Plugin& plugin, const Session& session, const OwnTopic& topic) {
   if (topic.name != session.identity.user) return MOSQ_ERR_ACL_DENIED;
   const std::uint32_t of = feed_of(topic.rest);
   if (of == 0) return MOSQ_ERR_ACL_DENIED;  // no echo of what was published
-  // A wildcard in front of it does not subscribe it; and a session may have come back with less
-  // scope.
-  if (of == feed::state && (session.feeds.mask() & feed::state) == 0) return MOSQ_ERR_ACL_DENIED;
+  // A wildcard in front of it does not subscribe it. What a fresh session subscribed is not known
+  // yet.
+  if (of == feed::state && session.life != Life::fresh &&
+      (session.feeds.mask() & feed::state) == 0) {
+    return MOSQ_ERR_ACL_DENIED;
+  }
+  // It may have come back with less scope than it subscribed with.
   if ((required_scope(of) & session.identity.scope) == 0) return MOSQ_ERR_ACL_DENIED;
   return allowed_if(plugin.outlet.lets_through(session, of));
 }

@@ -1,0 +1,89 @@
+#include "core/session_feeds.hpp"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+using namespace parley;
+using Change = SessionFeeds::Change;
+
+namespace {
+
+Change add(SessionFeeds& feeds, const std::string& filter) {
+  const auto judged = judge_filter("im", "bob", filter);
+  REQUIRE(std::holds_alternative<FilterGrant>(judged));
+  return feeds.add(filter, std::get<FilterGrant>(judged));
+}
+
+using Convs = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("session_feeds: contents that begin are synced, other changes are told only") {
+  SessionFeeds feeds;
+  CHECK(add(feeds, "im/u/bob/ack/+") == Change::changed);
+  CHECK(add(feeds, "im/u/bob/event.json/+") == Change::resync);  // the first contents
+  CHECK(add(feeds, "im/u/bob/inbox/+") == Change::resync);       // the first inbox
+  CHECK(add(feeds, "im/u/bob/inbox/+") == Change::none);
+  CHECK(add(feeds, "im/u/bob/inbox.json/+") == Change::changed);  // one more format
+  CHECK(add(feeds, "im/u/bob/sent.json/+") == Change::changed);
+  CHECK(feeds.mask() == (feed::ack_text | feed::event_json | feed::inbox_text | feed::inbox_json |
+                         feed::sent_json));
+  CHECK(feeds.inbox_all());
+}
+
+TEST_CASE("session_feeds: an inbox that covers more conversations is synced again") {
+  SessionFeeds feeds;
+  CHECK(add(feeds, "im/u/bob/inbox/alice") == Change::resync);
+  CHECK(feeds.inbox_convs() == Convs{"alice"});
+  CHECK(add(feeds, "im/u/bob/inbox.json/alice") == Change::changed);
+  CHECK(add(feeds, "im/u/bob/inbox/ops") == Change::resync);
+  CHECK(feeds.inbox_convs() == Convs{"alice", "ops"});
+  CHECK(add(feeds, "im/u/bob/#") == Change::resync);
+  CHECK(feeds.inbox_all());
+  CHECK(feeds.inbox_convs().empty());
+  CHECK(add(feeds, "im/u/bob/inbox/carol") == Change::none);
+  CHECK(feeds.remove("im/u/bob/#") == Change::changed);
+  CHECK(feeds.inbox_convs() == Convs{"alice", "carol", "ops"});
+}
+
+TEST_CASE("session_feeds: what is unsubscribed is gone, but not what another filter covers") {
+  SessionFeeds feeds;
+  add(feeds, "im/u/bob/inbox/+");
+  add(feeds, "im/u/bob/inbox/#");
+  CHECK(feeds.remove("im/u/bob/inbox/+") == Change::none);
+  CHECK(feeds.mask() == feed::inbox_text);
+  CHECK(feeds.remove("im/u/bob/inbox/nobody") == Change::none);
+  CHECK(feeds.remove("im/u/bob/inbox/#") == Change::changed);
+  CHECK(feeds.mask() == 0);
+  CHECK(add(feeds, "im/u/bob/inbox/+") == Change::resync);
+}
+
+TEST_CASE("session_feeds: too many filters are kept as their sum") {
+  SessionFeeds feeds;
+  for (int i = 0; i < 300; ++i) add(feeds, "im/u/bob/inbox/c" + std::to_string(i));
+  CHECK(feeds.filters() == SessionFeeds::filters_max);
+  CHECK(feeds.inbox_all());  // more conversations than are told one by one
+  add(feeds, "im/u/bob/err");
+  for (int i = 0; i < 300; ++i) feeds.remove("im/u/bob/inbox/c" + std::to_string(i));
+  CHECK(feeds.mask() == (feed::inbox_text | feed::err));
+}
+
+TEST_CASE(
+    "session_feeds: a session that comes back has what it had, and what it subscribed since") {
+  SessionFeeds former;
+  add(former, "im/u/bob/inbox/alice");
+  add(former, "im/u/bob/state/#");
+  SessionFeeds now;
+  add(now, "im/u/bob/err");
+  CHECK(now.adopt(former) == Change::resync);
+  CHECK(now.mask() == (feed::inbox_text | feed::state | feed::err));
+  CHECK(now.inbox_convs() == Convs{"alice"});
+  CHECK(now.remove("im/u/bob/state/#") == Change::changed);
+  CHECK(now.mask() == (feed::inbox_text | feed::err));
+
+  SessionFeeds unknown;
+  CHECK(unknown.assume_all() == Change::resync);
+  CHECK(unknown.mask() == feed::all_but_state);
+  CHECK(unknown.inbox_all());
+}
