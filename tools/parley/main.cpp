@@ -39,11 +39,10 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.fallthrough();
   app.set_version_flag("--version", std::string{"parley "} + PARLEY_VERSION);
-  Setup setup;
+  Setup setup = from_environment();
   Ending ending;
   app.add_option("--config", setup.config_path,
-                 "Configuration file; default /etc/parley/parley.toml")
-      ->envname("PARLEY_CONFIG")
+                 "Configuration file; default $PARLEY_CONFIG, else /etc/parley/parley.toml")
       ->type_name("FILE");
   add_send_command(app, setup, ending);
   add_tail_command(app, setup, ending);

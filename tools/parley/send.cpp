@@ -36,15 +36,7 @@ Outcome<std::string> read_stdin() {
   return text;
 }
 
-std::string hint(Code code, const SendRequest& request) {
-  if (code == Code::user_not_found) return "there is neither a user nor a room " + request.to;
-  if (code == Code::not_member) return "you are not in the room " + request.to;
-  if (code == Code::id_conflict)
-    return "another message was sent to " + request.to + " with this id";
-  return {};
-}
-
-Outcome<void> report(const std::string& answer, const SendRequest& request) {
+Outcome<void> report(const std::string& answer) {
   const auto ack = decode_ack(Format::json, answer);
   if (!ack) {
     return fail(Exit::failed, "the server's answer cannot be read: " + ack.error().detail +
@@ -54,11 +46,7 @@ Outcome<void> report(const std::string& answer, const SendRequest& request) {
     std::cout << "stored " << ack->seq << '\n';
     return {};
   }
-  const Code code = ack->code.value_or(Code::unavailable);
-  std::string why = ack->detail;
-  const std::string said = hint(code, request);
-  if (!said.empty()) why += (why.empty() ? "" : ": ") + said;
-  return refuse(code, why);
+  return refuse(ack->code.value_or(Code::unavailable), ack->detail);
 }
 
 Outcome<void> run_send(const Setup& setup, SendRequest request) {
@@ -96,7 +84,7 @@ Outcome<void> run_send(const Setup& setup, SendRequest request) {
     }
     return failed(std::move(failure));
   }
-  return report(*answer, request);
+  return report(*answer);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <array>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <utility>
 
@@ -173,21 +174,30 @@ std::string random_id(const std::string& prefix) {
   return prefix + hex.data();
 }
 
+Setup from_environment() {
+  const auto value = [](const char* name) -> std::string {
+    const char* const text =
+        std::getenv(name);  // NOLINT(concurrency-mt-unsafe): no thread runs yet
+    return text == nullptr ? "" : text;
+  };
+  return {value("PARLEY_CONFIG"), value("PARLEY_USER"), value("PARLEY_TOKEN"),
+          value("PARLEY_BROKER"), value("PARLEY_PREFIX")};
+}
+
 void add_login_options(CLI::App& command, Setup& setup) {
-  command.add_option("--as", setup.as, "Speak as this user")
-      ->envname("PARLEY_USER")
+  command.add_option("--as", setup.as, "Speak as this user; default $PARLEY_USER")
       ->type_name("NAME");
   command
       .add_option("--token", setup.token,
-                  "Log in with this token instead of making one from the key file")
-      ->envname("PARLEY_TOKEN")
+                  "Log in with this token ($PARLEY_TOKEN) instead of making one with the key file")
       ->type_name("TOKEN");
   command
-      .add_option("--broker", setup.broker, "Where the broker is, instead of the configuration's")
-      ->envname("PARLEY_BROKER")
+      .add_option("--broker", setup.broker,
+                  "Where the broker is ($PARLEY_BROKER), instead of the configuration's")
       ->type_name("HOST[:PORT]");
-  command.add_option("--prefix", setup.prefix, "Topic prefix, instead of the configuration's")
-      ->envname("PARLEY_PREFIX")
+  command
+      .add_option("--prefix", setup.prefix,
+                  "Topic prefix ($PARLEY_PREFIX), instead of the configuration's")
       ->type_name("PREFIX");
 }
 

@@ -22,6 +22,9 @@ struct Setup {
   std::string prefix;
 };
 
+/// Call before anything starts a thread. The command line's options overwrite it.
+Setup from_environment();
+
 /// Where the outcome of the chosen command goes: CLI11's callbacks return nothing.
 using Ending = Outcome<void>;
 
