@@ -28,10 +28,10 @@ class Spool {
  public:
   static constexpr std::size_t header_bytes = 4096;
   static constexpr std::uint32_t version = 1;
-  /// What a number leaps by after the operating system itself has gone down: what it had not
-  /// written back may have been numbered and offered already, and a number must never mean two
+  /// What the numbers leap by after the operating system itself has gone down, or a record was
+  /// found damaged: what is lost may have been offered already, and a number must never mean two
   /// records.
-  static constexpr IngestNo leap_after_reboot = 1U << 20U;
+  static constexpr IngestNo leap = 1U << 20U;
 
   /// One run of the operating system (Linux: /proc/sys/kernel/random/boot_id). Zeros: not known,
   /// which is never the same run.
