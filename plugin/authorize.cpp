@@ -29,6 +29,9 @@ int answer_outside(const Plugin& plugin, const Session* session) {
   return answer(plugin.options.user_foreign_acl);
 }
 
+/// A filter of ours that names what can exist is shorter; each session keeps many.
+constexpr std::size_t filter_bytes_max = 512;
+
 int allowed_if(bool yes) { return yes ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED; }
 
 // ---- READ: once per delivery, so nothing here allocates ----
@@ -116,7 +119,8 @@ int check_subscribe(Plugin& plugin, const mosquitto_evt_acl_check& event) {
   }
   const FilterGrant& grant = std::get<FilterGrant>(judged);
   if (grant.server) return MOSQ_ERR_SUCCESS;
-  if (grant.feeds == 0 || !may_subscribe(session->identity.scope, grant.feeds)) {
+  if (grant.feeds == 0 || filter.size() > filter_bytes_max ||
+      !may_subscribe(session->identity.scope, grant.feeds)) {
     ++plugin.counters.refused;
     return MOSQ_ERR_ACL_DENIED;
   }

@@ -208,6 +208,8 @@ int on_message(Plugin& plugin, const mosquitto_evt_message& event) {
 
 void on_will(Plugin& plugin, Session& session, const mosquitto_evt_acl_check& event,
              std::string_view topic_rest) {
+  // A broker that asks already when the client connects does not mean that it is gone.
+  if (session.life == Life::fresh) return;
   const std::string_view payload{static_cast<const char*>(event.payload), event.payloadlen};
   const Now now = read_clocks();
   const bool fits = payload.size() <= plugin.options.limits.text_bytes_max;

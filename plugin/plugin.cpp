@@ -28,6 +28,7 @@ Plugin::Plugin(Options o, Opened opened)
 namespace {
 
 constexpr int supported_version = 5;
+constexpr long tick_at_least_every_ms = 100;
 
 Plugin& plugin_of(void* user_data) { return *static_cast<Plugin*>(user_data); }
 
@@ -64,9 +65,11 @@ int control_callback(int /*event*/, void* data, void* user_data) {
   });
 }
 
-int tick_callback(int /*event*/, void* /*data*/, void* user_data) {
+int tick_callback(int /*event*/, void* data, void* user_data) {
   return guarded("tick", MOSQ_ERR_SUCCESS, [&] {
     on_tick(plugin_of(user_data));
+    // 2.1 reads this field as milliseconds and may sleep longer without it; 2.0 ticks anyway.
+    static_cast<mosquitto_evt_tick*>(data)->next_ns = tick_at_least_every_ms;
     return MOSQ_ERR_SUCCESS;
   });
 }
@@ -169,8 +172,7 @@ int start(mosquitto_plugin_id_t* identifier, void** user_data, const mosquitto_o
   }
   if (!find_property_readers())
     log_warning("event=no_property_readers note=\"MQTT 5 properties of clients are not seen\"");
-  auto running =
-      std::make_unique<Running>(identifier, std::move(*options), std::move(*opened));
+  auto running = std::make_unique<Running>(identifier, std::move(*options), std::move(*opened));
   if (const int result = register_all(identifier, running->plugin); result != MOSQ_ERR_SUCCESS) {
     unregister_all(identifier, running->plugin);
     log_error("event=not_started err=\"the broker did not take a callback\" rc=" +

@@ -83,16 +83,25 @@ Session& Sessions::login(mosquitto* client, Identity identity, Connection connec
   by_no_[no] = &session;
   owner.sessions.push_back(&session);
   if (session.is_service()) services_.push_back(&session);
-  if (session.identity.expires_at != 0) expiries_.emplace(session.identity.expires_at, no);
+  watch_expiry(session);
   fresh_.push_back(no);
   ++live_;
   recount(owner);
   return session;
 }
 
+void Sessions::watch_expiry(const Session& session) {
+  if (session.identity.expires_at != 0) expiries_.emplace(session.identity.expires_at, session.no);
+}
+
+void Sessions::unwatch_expiry(const Session& session) {
+  expiries_.erase({session.identity.expires_at, session.no});
+}
+
 void Sessions::renew(Session& session, const Identity& identity) {
+  unwatch_expiry(session);
   session.identity = identity;
-  if (identity.expires_at != 0) expiries_.emplace(identity.expires_at, session.no);
+  if (session.life != Life::dead) watch_expiry(session);
 }
 
 void Sessions::disconnect(Session& session) {
@@ -101,6 +110,7 @@ void Sessions::disconnect(Session& session) {
   session.announced = false;
   if (session.may_resume() && !session.doomed) remember(session);
   session.life = Life::dead;
+  unwatch_expiry(session);
   std::erase(services_, &session);
   --live_;
   // A clean session of MQTT 3.1.1 has nothing but its will, which is looked at before the next
@@ -242,11 +252,10 @@ void Sessions::tick(MonoMillis now) {
 
 std::size_t Sessions::expire(std::int64_t now_s) {
   std::size_t count = 0;
-  while (!expiries_.empty() && expiries_.top().first <= now_s) {
-    Session* session = find(expiries_.top().second);
-    expiries_.pop();
+  while (!expiries_.empty() && expiries_.begin()->first <= now_s) {
+    Session* session = find(expiries_.begin()->second);
+    expiries_.erase(expiries_.begin());
     if (session == nullptr || !session->active()) continue;
-    if (session->identity.expires_at == 0 || session->identity.expires_at > now_s) continue;
     doom(*session);
     ++count;
   }

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <queue>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -157,6 +157,8 @@ class Sessions {
   using Expiry = std::pair<std::uint32_t, SessionNo>;
 
   User& user(const std::string& name);
+  void watch_expiry(const Session& session);
+  void unwatch_expiry(const Session& session);
   void remove(Session& session);
   void recount(User& user);
   void on_change(Session& session, SessionFeeds::Change change);
@@ -181,7 +183,7 @@ class Sessions {
   std::vector<link::SessionChange> downs_;
   std::vector<SessionNo> doomed_;
   std::vector<Session*> services_;
-  std::priority_queue<Expiry, std::vector<Expiry>, std::greater<>> expiries_;
+  std::set<Expiry> expiries_;  // of those that are not dead
   std::deque<std::pair<MonoMillis, std::string>> idle_users_;
 };
 
