@@ -46,6 +46,25 @@ TEST_CASE("coexistence: password_file and acl_file work as before") {
   CHECK(instance.try_login({.client_id = "x", .username = "lamp", .password = "wrong"}) == 5);
 }
 
+TEST_CASE("coexistence: without an acl_file, foreign_acl allow keeps everything open but Parley") {
+  Instance instance({"alice", "bob"}, {.broker = {.plugin_options = {"foreign_acl allow"},
+                                                  .passwords = {{"lamp", "pw"}}}});
+  MqttClient lamp = instance.connect(device("lamp", 5));
+  CHECK(lamp.subscribe("#") == 1);
+  CHECK(lamp.publish("any/where", "on") == 0);
+  CHECK(lamp.expect_text("any/where") == "on");
+  CHECK(lamp.publish("im/u/alice/send/bob", "forged") == 0x87);
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+"});
+  CHECK(alice.send("bob", "secret") == "stored 1");
+  instance.settle();
+  for (const Publication& publication : lamp.drain()) {
+    CAPTURE(publication.topic);
+    CHECK_FALSE(publication.topic.starts_with("im/u/"));
+    CHECK_FALSE(publication.topic.starts_with("$"));
+  }
+}
+
 TEST_CASE("coexistence: sessions, wills and user properties of others pass through unchanged") {
   Instance instance({"alice"}, with_operator());
   ConnectOptions persistent = device("lamp", 5);

@@ -90,7 +90,9 @@ double percentile_99(std::vector<double> values) {
 
 /// Takes PostgreSQL away under traffic, and gives it back.
 void without_postgres(Postgres::Stop how, Milliseconds time) {
-  Instance instance({"alice", "bob"}, {.broker = {.passwords = {{"lamp", "pw"}}}});
+  Instance instance({"alice", "bob"},
+                    {.broker = {.acl_lines = {"user lamp", "topic readwrite home/#"},
+                                .passwords = {{"lamp", "pw"}}}});
   Person alice = instance.person("alice");
   Person bob = instance.person("bob");
   alice.listen({"ack/+"});

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
+#include <string_view>
 
 namespace parley::test {
 
@@ -33,11 +34,22 @@ Database::Database(const std::string& uri) : uri_{uri}, connection_{PQconnectdb(
 std::vector<Row> Database::query(const std::string& sql, const std::vector<std::string>& values) {
   std::vector<const char*> arguments;
   for (const std::string& value : values) arguments.push_back(value.c_str());
-  if (PQstatus(connection_.get()) != CONNECTION_OK) PQreset(connection_.get());
-  const std::unique_ptr<PGresult, void (*)(PGresult*)> result{
-      PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
-                   arguments.data(), nullptr, nullptr, 0),
-      &PQclear};
+  const auto execute = [&] {
+    return std::unique_ptr<PGresult, void (*)(PGresult*)>{
+        PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
+                     arguments.data(), nullptr, nullptr, 0),
+        &PQclear};
+  };
+  auto result = execute();
+  const auto connection_lost = [&] {
+    const char* state = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+    return *PQresultErrorMessage(result.get()) != 0 &&
+           (state == nullptr || std::string_view{state}.starts_with("57P"));
+  };
+  if (connection_lost() || PQstatus(connection_.get()) != CONNECTION_OK) {
+    PQreset(connection_.get());  // the server was restarted meanwhile
+    result = execute();
+  }
   const ExecStatusType status = PQresultStatus(result.get());
   if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
     throw std::runtime_error(sql + ": " + PQerrorMessage(connection_.get()));
@@ -142,6 +154,7 @@ void Postgres::migrate_template() {
 }
 
 std::string Postgres::create_database() {
+  if (!server_) start();  // a test that stopped it has failed before it could start it again
   migrate_template();
   const std::string name = with_number("parley_", ++databases_);
   admin().query("CREATE DATABASE " + name + " TEMPLATE " + template_name);

@@ -44,6 +44,15 @@ std::string read_all(int fd) {
   }
 }
 
+void write_all(int fd, std::string_view text, const std::string& what) {
+  while (!text.empty()) {
+    const ssize_t wrote = ::write(fd, text.data(), text.size());
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) fail("write to " + what);
+    text.remove_prefix(static_cast<std::size_t>(wrote));
+  }
+}
+
 /// Everything that the child needs, made before fork: afterwards it must not allocate.
 struct Prepared {
   std::vector<std::string> environment;
@@ -207,14 +216,7 @@ std::vector<std::string> Process::wait_lines(std::size_t count, Deadline deadlin
   return lines;
 }
 
-void Process::write(std::string_view text) const {
-  while (!text.empty()) {
-    const ssize_t wrote = ::write(stdin_.get(), text.data(), text.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) fail("write to " + name_);
-    text.remove_prefix(static_cast<std::size_t>(wrote));
-  }
-}
+void Process::write(std::string_view text) const { write_all(stdin_.get(), text, name_); }
 
 Ran run(Command command, std::string_view input, Deadline deadline) {
   command.stdin_pipe = !input.empty();
@@ -277,11 +279,13 @@ void write_file(const std::string& path, std::string_view text, unsigned mode) {
   const Descriptor file{::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)};
   if (!file.open()) fail("open " + path);
   if (::fchmod(file.get(), mode) != 0) fail("chmod " + path);
-  while (!text.empty()) {
-    const ssize_t wrote = ::write(file.get(), text.data(), text.size());
-    if (wrote < 0) fail("write " + path);
-    text.remove_prefix(static_cast<std::size_t>(wrote));
-  }
+  write_all(file.get(), text, path);
+}
+
+void append_file(const std::string& path, std::string_view text) {
+  const Descriptor file{::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC)};
+  if (!file.open()) fail("open " + path);
+  write_all(file.get(), text, path);
 }
 
 }  // namespace parley::test

@@ -110,5 +110,6 @@ class TemporaryFolder {
 
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, std::string_view text, unsigned mode = 0644);
+void append_file(const std::string& path, std::string_view text);
 
 }  // namespace parley::test
