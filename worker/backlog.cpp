@@ -62,6 +62,8 @@ void Backlogs::clear() {
 }
 
 void Backlogs::next_waiting() {
+  // A session that needs nothing is finished at once, and that comes back here.
+  if (std::exchange(starting_, true)) return;
   while (!waiting_.empty() && runs_.size() < runs_max) {
     const auto session_no = waiting_.front();
     waiting_.pop_front();
@@ -69,6 +71,7 @@ void Backlogs::next_waiting() {
     runs_[session_no].id = ++last_id_;
     ask(session_no);
   }
+  starting_ = false;
 }
 
 void Backlogs::ask(SessionNo session_no) {

@@ -83,6 +83,7 @@ class Backlogs {
   std::unordered_map<SessionNo, Run> runs_;
   std::deque<SessionNo> waiting_;  // not begun; at most one entry per session that is up
   std::uint64_t last_id_ = 0;
+  bool starting_ = false;  // within next_waiting
 };
 
 /// A row as it goes to clients. `conv` is not set.
