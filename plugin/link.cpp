@@ -15,6 +15,7 @@ constexpr std::int64_t ask_again_ms = 200;          // for a lost batch
 constexpr std::int64_t tell_applied_ms = 50;        // when there is news and nothing else to send
 constexpr std::uint64_t tell_applied_batches = 16;  // or at once when it is that many
 constexpr std::int64_t heartbeat_ms = 1'000;
+constexpr std::int64_t refuse_again_ms = 1'000;  // a worker that goes on speaking
 constexpr std::size_t padding_bytes_max = 1024 * 1024;
 
 std::size_t about_bytes(const link::SessionChange& change) {
@@ -76,18 +77,19 @@ void Link::on_gone(const Session& session) {
   on_service_changed();
 }
 
-void Link::refuse(const link::WorkerFrame& frame) {
+void Link::refuse(std::uint64_t epoch, const std::string& client_id, std::size_t padding,
+                  const Now& now) {
   link::PluginFrame answer;
   answer.spool_id = spool_.spool_id();
-  answer.worker_epoch = frame.worker_epoch;
+  answer.worker_epoch = epoch;
   answer.welcome.emplace();
   answer.welcome->refused = true;
   answer.welcome->obeyed_epoch = epoch_;
   // A worker that still probes the sizes listens to nothing shorter.
-  answer.welcome->padding.assign(std::min(frame.hello->padding.size(), padding_bytes_max), '\0');
-  refused_ = {frame.hello->receive_client_id, link::encode(answer)};
+  answer.welcome->padding.assign(std::min(padding, padding_bytes_max), '\0');
+  refused_ = {epoch, client_id, link::encode(answer), now.mono};
   publish(inbound_topic_, refused_.frame, 0);
-  log_warning("event=worker_refused epoch=" + std::to_string(frame.worker_epoch) +
+  log_warning("event=worker_refused epoch=" + std::to_string(epoch) +
               " obeyed_epoch=" + std::to_string(epoch_));
 }
 
@@ -97,7 +99,8 @@ void Link::on_hello(const Session& from, const link::WorkerFrame& frame, const N
   if (frame.worker_epoch > epoch_) {
     log_info("event=worker_obeyed epoch=" + std::to_string(frame.worker_epoch) +
              " before=" + std::to_string(epoch_));
-    epoch_ = frame.worker_epoch;
+    const std::uint64_t before = std::exchange(epoch_, frame.worker_epoch);
+    if (open()) refuse(before, receive_client_id_, 0, now);
     receiver_stream_.begin();
     told_applied_ = 0;
     was_open_ = false;
@@ -123,7 +126,17 @@ void Link::on_frame(Session& from, std::string_view payload, const Now& now) {
     ++counters_.frames_bad;
     return;
   }
-  if (frame->hello && frame->worker_epoch < epoch_) return refuse(*frame);
+  if (frame->worker_epoch < epoch_) {
+    const bool told = frame->worker_epoch == refused_.epoch &&
+                      now.mono.value - refused_.told_at.value < refuse_again_ms;
+    if (frame->hello) {
+      refuse(frame->worker_epoch, frame->hello->receive_client_id, frame->hello->padding.size(),
+             now);
+    } else if (frame->worker_epoch == refused_.epoch && !told) {
+      refuse(refused_.epoch, std::string{refused_.client_id}, 0, now);
+    }
+    return;
+  }
   if (frame->hello) on_hello(from, *frame, now);
   if (frame->worker_epoch != epoch_) return;
   publisher_ = from.no;

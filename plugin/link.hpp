@@ -47,14 +47,18 @@ class Link {
   [[nodiscard]] std::uint64_t revocations_changed() const { return revocations_changed_; }
 
  private:
+  /// A worker that is not obeyed, and what it is told.
   struct Refused {
-    std::string client_id;  // of the worker that is not obeyed
+    std::uint64_t epoch = 0;
+    std::string client_id;  // its receiver's
     std::string frame;
+    MonoMillis told_at;
   };
 
   [[nodiscard]] bool open() const;
   void on_hello(const Session& from, const link::WorkerFrame& frame, const Now& now);
-  void refuse(const link::WorkerFrame& frame);
+  void refuse(std::uint64_t epoch, const std::string& client_id, std::size_t padding,
+              const Now& now);
   void on_batch(const link::OutboundBatch& batch);
   void expand(const link::OutboundBatch& batch);
   void send(link::PluginFrame frame);
