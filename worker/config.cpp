@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <limits>
 #include <memory>
 #include <set>
 #include <sstream>
@@ -36,7 +35,6 @@ constexpr std::array<std::pair<LogLevel, std::string_view>, 4> log_levels{{
 /// Every key there is, once: `Fields` reads them from a file or writes them into one.
 template <class Fields>
 void for_each_field(Fields& fields, Config& c) {
-  constexpr std::size_t u32_max = std::numeric_limits<std::uint32_t>::max();
   fields.section("broker");
   fields.text("host", c.broker.host);
   fields.number("port", c.broker.port, 1, 65'535);
@@ -51,9 +49,9 @@ void for_each_field(Fields& fields, Config& c) {
   fields.number("attachments_max", c.limits.attachments_max, 0, 10'000);
   fields.number("mentions_max", c.limits.mentions_max, 0, 10'000);
   fields.number("room_members_max", c.limits.room_members_max, 1, 10'000'000);
-  fields.number("publishes_per_s", c.limits.publishes_per_s, 1, u32_max);
-  fields.number("publish_burst", c.limits.publish_burst, 1, u32_max);
-  fields.number("typing_per_s", c.limits.typing_per_s, 1, u32_max);
+  fields.number("publishes_per_s", c.limits.publishes_per_s, 1, 1'000'000);
+  fields.number("publish_burst", c.limits.publish_burst, 1, 10'000'000);
+  fields.number("typing_per_s", c.limits.typing_per_s, 1, 1'000'000);
   fields.number("sync_messages_max", c.limits.sync_messages_max, 1, 1'000'000);
   fields.section("delivery");
   fields.number("redeliver_after_ms", c.delivery.redeliver_after_ms, 100, 86'400'000);
