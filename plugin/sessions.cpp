@@ -108,7 +108,7 @@ void Sessions::disconnect(Session& session) {
   if (session.life == Life::dead) return;
   if (session.announced) downs_.emplace_back(link::SessionDown{session.no});
   session.announced = false;
-  if (session.may_resume() && !session.doomed) remember(session);
+  if (session.may_resume()) remember(session);
   session.life = Life::dead;
   unwatch_expiry(session);
   std::erase(services_, &session);
