@@ -27,6 +27,7 @@ std::int64_t milliseconds(clockid_t clock) {
 
 /// What the readers return is plain malloc's.
 struct Free {
+  // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): this is the owner
   void operator()(void* memory) const { std::free(memory); }
 };
 template <class T>
@@ -37,7 +38,8 @@ struct PropertyReaders {
   decltype(&mosquitto_property_read_string) string = nullptr;
   decltype(&mosquitto_property_read_binary) binary = nullptr;
 };
-PropertyReaders readers;  // set once, at start
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables): set once, at start
+PropertyReaders readers;
 
 template <class Function>
 void find(void* from, const char* name, Function*& function) {

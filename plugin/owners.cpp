@@ -5,7 +5,7 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "plugin/broker.hpp"
@@ -54,7 +54,8 @@ Result<void, std::string> OwnersFile::rewrite() {
   if (auto written = replace_small_file(path_, owners_.render()); !written) return written;
   if (file_ >= 0) ::close(file_);
   file_ = ::open(path_.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (file_ < 0) return failed("cannot open " + path_ + ": " + std::strerror(errno));
+  if (file_ < 0)
+    return failed("cannot open " + path_ + ": " + std::generic_category().message(errno));
   lines_ = owners_.lasting();
   return {};
 }

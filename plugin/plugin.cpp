@@ -154,6 +154,7 @@ int start(mosquitto_plugin_id_t* identifier, void** user_data, const mosquitto_o
     return MOSQ_ERR_UNKNOWN;
   }
   std::vector<RawOption> given;
+  given.reserve(static_cast<std::size_t>(count));
   for (int i = 0; i < count; ++i) {
     given.emplace_back(raw[i].key == nullptr ? "" : raw[i].key,
                        raw[i].value == nullptr ? "" : raw[i].value);

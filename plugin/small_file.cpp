@@ -6,13 +6,13 @@
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
+#include <system_error>
 
 namespace parley::plugin {
 namespace {
 
 std::string reason(const char* what, const std::string& path) {
-  return std::string{what} + " " + path + ": " + std::strerror(errno);
+  return std::string{what} + " " + path + ": " + std::generic_category().message(errno);
 }
 
 bool write_all(int file, std::string_view text) {

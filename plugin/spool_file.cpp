@@ -9,8 +9,8 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <span>
+#include <system_error>
 #include <utility>
 
 namespace parley::plugin {
@@ -19,7 +19,7 @@ namespace {
 constexpr std::size_t bytes_per_mib = 1024 * 1024;
 
 std::string reason(const std::string& what, const std::string& path, int error) {
-  return what + " " + path + ": " + std::strerror(error);
+  return what + " " + path + ": " + std::generic_category().message(error);
 }
 
 /// A file descriptor that closes itself.

@@ -72,6 +72,7 @@ void Resolver::flush() {
 
 void Resolver::ask(std::vector<Key> keys, bool make) {
   std::vector<sql::Target> targets;
+  targets.reserve(keys.size());
   for (const auto& key : keys) targets.push_back({key.sender, key.to});
   std::vector<PgQuery> queries;
   if (make) queries.push_back(sql::make_direct(targets));

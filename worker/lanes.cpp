@@ -168,6 +168,7 @@ void Lanes::Lane::send() {
   }
   const UnixMillis probe_from{std::min(wall_now().value - probe_back_ms, oldest.value - day_ms)};
   std::vector<sql::KnownVersion> known;
+  known.reserve(conversations.size());
   for (const auto conversation : conversations)
     known.push_back({conversation, members_.version(conversation)});
   std::vector<PgQuery> queries;
@@ -216,11 +217,9 @@ void Lanes::Lane::failed(const PgFault& fault) {
   }
   if (fault.sqlstate == "23514") handlers_.partition_missing();
   if (fault.sqlstate == "23505") ++batch_.conflicts;
-  if (judge(fault) == Verdict::again && batch_.conflicts < conflicts_max) {
-    retry();
-  } else if (batch_.items.size() > 1) {
-    divide();
-  } else if (fault.sqlstate.starts_with("22")) {  // a data error: this message itself
+  if (judge(fault) == Verdict::again && batch_.conflicts < conflicts_max) return retry();
+  if (batch_.items.size() > 1) return divide();
+  if (fault.sqlstate.starts_with("22")) {  // a data error: this message itself
     handlers_.refused(batch_.items.front(), Code::bad_payload, "cannot be stored");
     finished();
   } else if (now - batch_.first_failed_ms > park_after_ms) {

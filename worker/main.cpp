@@ -22,6 +22,8 @@ namespace {
 using parley::Ending;
 using Connection = std::unique_ptr<PGconn, decltype(&PQfinish)>;
 
+// All that a signal handler may touch.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 volatile std::sig_atomic_t stop_asked = 0;
 
 /// Waits for the database: at a common start of the machine it may come later than we do.
@@ -78,9 +80,7 @@ int run(const parley::Config& config) {
   return static_cast<int>(worker.run());
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int start(int argc, char** argv) {
   CLI::App app{
       "parleyd: stores, numbers, delivers and acknowledges what the broker's plugin took in."};
   std::string path;
@@ -92,8 +92,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", PARLEY_VERSION);
   app.footer(
       "Exit codes: 0 stopped, 1 could not start, 3 another worker has taken over, 4 the broker's "
-      "size limits "
-      "are too small.");
+      "size limits are too small.");
   CLI11_PARSE(app, argc, argv);
   const auto config = parley::load_config(path);
   if (!config) {
@@ -106,10 +105,17 @@ int main(int argc, char** argv) {
   }
   if (!parley::log::start(parley::to_string(config->log.level)))
     return static_cast<int>(Ending::failed);
+  return run(*config);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    return run(*config);
+    return start(argc, argv);
   } catch (const std::exception& error) {
-    parley::log::error("event=failed err={}", parley::log::quoted(error.what()));
+    // Not through the logger: it is what may have failed.
+    std::fprintf(stderr, "level=error event=failed err=\"%s\"\n", error.what());
     return static_cast<int>(Ending::failed);
   }
 }

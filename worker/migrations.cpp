@@ -66,6 +66,7 @@ Result<std::vector<Applied>, std::string> read_applied(PGconn* connection) {
   const auto result = run(connection, applied_sql);
   if (!result) return failed(result.error());
   std::vector<Applied> applied;
+  applied.reserve(static_cast<std::size_t>(PQntuples(result->get())));
   for (int row = 0; row < PQntuples(result->get()); ++row) {
     applied.push_back({PQgetvalue(result->get(), row, 0), PQgetvalue(result->get(), row, 1),
                        PQgetvalue(result->get(), row, 2)});

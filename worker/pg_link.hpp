@@ -53,7 +53,7 @@ class PgLink {
          std::vector<const PgStatement*> setup = {});
   PgLink(const PgLink&) = delete;
   PgLink& operator=(const PgLink&) = delete;
-  ~PgLink();
+  ~PgLink();  // NOLINT(bugprone-exception-escape): cancelling a timer does not fail
 
   void start();
   /// Runs the queries as one implicit transaction and then calls `done` once, from the loop, never

@@ -270,6 +270,7 @@ PgQuery generations_page(UserId after_user, const std::string& after_device, std
 
 std::vector<link::Generation> generations_of(const PgRows& rows) {
   std::vector<link::Generation> generations;
+  generations.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
     generations.push_back({UserId{rows.integer(row, 0)}, rows.text(row, 1), rows.uint32(row, 2),
                            rows.boolean(row, 3)});
@@ -299,6 +300,7 @@ PgQuery resolve(const std::vector<Target>& targets) {
 
 std::vector<Resolved> resolved_of(const PgRows& rows) {
   std::vector<Resolved> resolved;
+  resolved.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
     resolved.push_back(
         {rows.text(row, 0), ConversationId{rows.integer(row, 1)}, rows.boolean(row, 2)});
@@ -372,6 +374,7 @@ PgQuery members_of_stale(const std::vector<KnownVersion>& known) {
 
 std::vector<MemberRow> members_of(const PgRows& rows) {
   std::vector<MemberRow> members;
+  members.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
     members.push_back({ConversationId{rows.integer(row, 0)}, rows.integer(row, 1),
                        rows.boolean(row, 2), rows.text(row, 3), UserId{rows.integer(row, 4)},
@@ -437,6 +440,7 @@ PgQuery behind(UserId user, const std::string& device) {
 
 std::vector<Behind> behind_of(const PgRows& rows) {
   std::vector<Behind> behind;
+  behind.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
     behind.push_back({ConversationId{rows.integer(row, 0)}, rows.text(row, 1), rows.boolean(row, 2),
                       rows.uint32(row, 3), rows.uint32(row, 4), rows.uint32(row, 5)});
