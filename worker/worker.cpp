@@ -89,7 +89,10 @@ MqttSettings Worker::mqtt_settings() const {
   settings.port = config_.broker.port;
   settings.user = service_name;
   settings.password = [this] { return service_token(config_); };
-  const auto id = "_worker-" + std::to_string(claim_.epoch);
+  // Not to be guessed: whoever held this id while the worker is away would keep it out.
+  const auto chance = random_secret();
+  std::string id = "_worker-" + std::to_string(claim_.epoch) + "-";
+  for (std::size_t i = 0; i < 8; ++i) id += fmt::format("{:02x}", chance[i]);
   settings.client_ids = {id + "-in", id + "-out"};
   settings.filters = quiet_filters(prefix);
   settings.filters.push_back(inbound_topic(prefix));
