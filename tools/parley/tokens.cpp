@@ -224,9 +224,19 @@ Outcome<void> verify_token(const Setup& setup, VerifyRequest request) {
 Outcome<void> revoke_rows(Database& database, const User& user, const std::string& device) {
   const std::string user_id = std::to_string(user.user_id.value);
   if (!device.empty()) {
+    // As when a new device connects: it begins where its user stands.
+    const auto made = database.run(
+        "WITH made AS (INSERT INTO devices (user_id, device) VALUES ($1, $2) "
+        "              ON CONFLICT DO NOTHING RETURNING user_id, device) "
+        "INSERT INTO device_marks (user_id, device, conversation_id, got_seq) "
+        "SELECT made.user_id, made.device, m.conversation_id, m.got_seq "
+        "FROM made JOIN user_conversations c ON c.user_id = made.user_id "
+        "JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = c.user_id "
+        "ON CONFLICT DO NOTHING",
+        {user_id, device});
+    if (!made) return failed(made.error());
     const auto one = database.run(
-        "INSERT INTO devices (user_id, device, generation) VALUES ($1, $2, 1) "
-        "ON CONFLICT (user_id, device) DO UPDATE SET generation = devices.generation + 1",
+        "UPDATE devices SET generation = generation + 1 WHERE user_id = $1 AND device = $2",
         {user_id, device});
     if (!one) return failed(one.error());
     return {};
