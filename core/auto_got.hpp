@@ -30,6 +30,7 @@ class AutoGot {
   void published(SessionNo session_no, ConversationId conversation, Seq seq, MonoMillis now);
   /// The session ended, or its device confirms by itself: what is not due yet is forgotten.
   void drop(SessionNo session_no) { sessions_.erase(session_no); }
+  void clear() { sessions_.clear(); }
   /// Drops those that are not up any more.
   template <class IsUp>
   void keep_only(IsUp is_up) {

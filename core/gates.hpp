@@ -9,13 +9,14 @@
 #include <vector>
 
 #include "core/ids.hpp"
+#include "core/link.hpp"
 
 namespace parley {
 
 /// What holds for everything behind it in the queue, until the next one.
 struct Gate {
-  SessionNo only = 0;                // 0: everybody
-  std::vector<SessionNo> sync_done;  // have caught up: live messages reach them from here on
+  SessionNo only = 0;                     // 0: everybody
+  std::vector<link::SyncDone> sync_done;  // have caught up: live messages reach them from here on
 };
 
 class Gates {

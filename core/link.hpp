@@ -72,6 +72,7 @@ struct Session {
   std::uint32_t protocol_version = 4;
   bool syncing = false;
   std::uint8_t scope = 0;
+  std::uint32_t sync_no = 0;  // counts how often it had to be brought up to date
 };
 struct SessionDown {
   SessionNo session_no = 0;
@@ -135,13 +136,19 @@ struct Generation {
   std::uint32_t generation = 0;
   bool disabled = false;
 };
+/// The session has what it missed; means nothing once it has a higher `sync_no`.
+struct SyncDone {
+  SessionNo session_no = 0;
+  std::uint32_t sync_no = 0;
+  bool operator==(const SyncDone&) const = default;
+};
 struct OutboundBatch {
   std::uint64_t batch_no = 0;
   std::vector<Generation> generations;
   bool generations_first = false;
   bool generations_last = false;
   std::vector<Delivery> deliveries;
-  std::vector<SessionNo> sync_done;
+  std::vector<SyncDone> sync_done;
   std::optional<Commit> commit;
 };
 struct WorkerFrame {

@@ -88,6 +88,7 @@ void put(const Session& from, v1::Session& to) {
   to.set_keep_alive_s(from.keep_alive_s);
   to.set_protocol_version(from.protocol_version);
   to.set_syncing(from.syncing);
+  to.set_sync_no(from.sync_no);
   to.set_scope(from.scope);
 }
 
@@ -104,6 +105,7 @@ std::optional<Session> take(const v1::Session& from) {
   to.keep_alive_s = from.keep_alive_s();
   to.protocol_version = from.protocol_version();
   to.syncing = from.syncing();
+  to.sync_no = from.sync_no();
   if (!take_scope(from.scope(), to.scope)) return std::nullopt;
   return to;
 }
@@ -231,7 +233,11 @@ void put(const OutboundBatch& from, v1::OutboundBatch& to) {
   to.set_generations_first(from.generations_first);
   to.set_generations_last(from.generations_last);
   for (const Delivery& delivery : from.deliveries) put(delivery, *to.add_deliveries());
-  for (const SessionNo session_no : from.sync_done) to.add_sync_done(session_no);
+  for (const SyncDone& done : from.sync_done) {
+    auto& added = *to.add_sync_done();
+    added.set_session_no(done.session_no);
+    added.set_sync_no(done.sync_no);
+  }
   if (from.commit) put(*from.commit, *to.mutable_commit());
 }
 
@@ -247,7 +253,8 @@ std::optional<OutboundBatch> take(const v1::OutboundBatch& from) {
   to.generations_last = from.generations_last();
   to.deliveries.reserve(static_cast<std::size_t>(from.deliveries_size()));
   for (const auto& delivery : from.deliveries()) to.deliveries.push_back(take(delivery));
-  to.sync_done.assign(from.sync_done().begin(), from.sync_done().end());
+  for (const auto& done : from.sync_done())
+    to.sync_done.push_back({done.session_no(), done.sync_no()});
   if (from.has_commit()) {
     to.commit = take(from.commit());
     if (!to.commit) return std::nullopt;

@@ -9,6 +9,7 @@
 
 #include "core/names.hpp"
 #include "core/token.hpp"
+#include "core/wire.hpp"
 
 namespace parley {
 namespace {
@@ -62,6 +63,23 @@ MaybeError check_envelope(const link::InboundRecord& record, const SendTopic& to
   return check_payload_size(record, topic.format, limits);
 }
 
+/// The most that a message may take in its longest form: below what the link to the plugin is
+/// proved to carry (link::probe_bytes), with room for the names around it.
+constexpr std::size_t json_bytes_max = 512 * 1024;
+static_assert(json_bytes_max + 64 * 1024 < link::probe_bytes);
+
+/// No less than its JSON form takes: a control character takes six bytes.
+std::size_t json_bytes_may_be(const Content& content) {
+  std::size_t bytes =
+      content.kind.size() + content.text.size() + content.content_type.size() + content.body.size();
+  for (const auto& mention : content.mentions) bytes += mention.size() + 1;
+  for (const auto& attachment : content.attachments) {
+    bytes += attachment.name.size() + attachment.content_type.size() + attachment.url.size() +
+             attachment.sha256.size() + attachment.preview.size() + 64;
+  }
+  return bytes * 6 + 1024;
+}
+
 MaybeError check_content(const Send& send, const Limits& limits) {
   const Content& content = send.content;
   if (content.text.size() > limits.text_bytes_max) {
@@ -72,6 +90,13 @@ MaybeError check_content(const Send& send, const Limits& limits) {
   }
   if (content.mentions.size() > limits.mentions_max) {
     return too_large("the number of mentions", limits.mentions_max, "");
+  }
+  if (json_bytes_may_be(content) > json_bytes_max) {
+    Message message;
+    message.content = content;
+    if (encode_message(Format::json, message, false).size() > json_bytes_max) {
+      return too_large("the message written as JSON", json_bytes_max, " bytes");
+    }
   }
   if (content.kind == "system") {
     return WireError{Code::bad_payload, "kind system is written by the server only"};

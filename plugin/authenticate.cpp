@@ -160,6 +160,15 @@ bool is_allowed(const Plugin& plugin, const Session& session) {
   return allows(plugin, session.identity, session.device);
 }
 
+Session* session_of(Plugin& plugin, const mosquitto* client) {
+  Session* session = plugin.sessions.find(client);
+  if (session == nullptr || session->life != Life::dead) return session;
+  const char* const user = mosquitto_client_username(client);
+  const bool same = session->connection.client_id == client_id(client) &&
+                    (user == nullptr || session->identity.user == user);
+  return same ? session : nullptr;
+}
+
 int on_basic_auth(Plugin& plugin, const mosquitto_evt_basic_auth& event) {
   return is_ours(event) ? login_user(plugin, event) : login_foreign(plugin, event);
 }

@@ -64,7 +64,7 @@ int read_link(Plugin& plugin, const Session& session, const mosquitto_evt_acl_ch
 }
 
 int check_read(Plugin& plugin, const mosquitto_evt_acl_check& event) {
-  const Session* session = plugin.sessions.find(event.client);
+  const Session* session = session_of(plugin, event.client);
   const TopicPlace place = place_topic(plugin.options.prefix, event.topic);
   if (std::holds_alternative<OutsideTopic>(place)) return answer_outside(plugin, session);
   if (session == nullptr || session->doomed) return MOSQ_ERR_ACL_DENIED;
@@ -103,7 +103,7 @@ int subscribe_service(Plugin& plugin, Session& session, const std::string& filte
 }
 
 int check_subscribe(Plugin& plugin, const mosquitto_evt_acl_check& event) {
-  Session* session = plugin.sessions.find(event.client);
+  Session* session = session_of(plugin, event.client);
   const std::string_view filter = event.topic;
   if (session == nullptr) {
     const bool ours = filter_touches_prefix(plugin.options.prefix, filter, true);
@@ -129,7 +129,7 @@ int check_subscribe(Plugin& plugin, const mosquitto_evt_acl_check& event) {
 }
 
 int check_unsubscribe(Plugin& plugin, const mosquitto_evt_acl_check& event) {
-  Session* session = plugin.sessions.find(event.client);
+  Session* session = session_of(plugin, event.client);
   if (session == nullptr) return answer_outside(plugin, nullptr);
   if (session->active()) plugin.sessions.unsubscribe(*session, event.topic);
   return MOSQ_ERR_SUCCESS;
@@ -154,7 +154,7 @@ int write_own(Plugin& plugin, Session& session, const OwnTopic& topic,
 
 int check_write(Plugin& plugin, const mosquitto_evt_acl_check& event) {
   const TopicPlace place = place_topic(plugin.options.prefix, event.topic);
-  Session* session = plugin.sessions.find(event.client);
+  Session* session = session_of(plugin, event.client);
   if (std::holds_alternative<OutsideTopic>(place)) return answer_outside(plugin, session);
   if (session == nullptr || session->doomed) return MOSQ_ERR_ACL_DENIED;
   if (const auto* own = std::get_if<OwnTopic>(&place))

@@ -179,7 +179,6 @@ int on_own_message(Plugin& plugin, Session& session, const OwnTopic& topic,
   const ClientTopic& parsed = std::get<ClientTopic>(judged);
   const Now now = read_clocks();
   if (std::holds_alternative<WillTopic>(parsed)) {
-    plugin.wills.take_back(event.client, event.topic);
     refuse_publish(plugin, session, {Code::forbidden, "only as a last will"}, event.topic,
                    event.qos);
     return MOSQ_ERR_ACL_DENIED;
@@ -195,8 +194,10 @@ int on_own_message(Plugin& plugin, Session& session, const OwnTopic& topic,
 int on_message(Plugin& plugin, const mosquitto_evt_message& event) {
   const TopicPlace place = place_topic(plugin.options.prefix, event.topic);
   if (std::holds_alternative<OutsideTopic>(place)) return MOSQ_ERR_SUCCESS;
+  // A message that comes here was published, whatever its topic says: no will.
+  plugin.wills.take_back(event.client, event.topic);
   // A bridge is not asked about in ACL checks; whoever is not a session of ours speaks for nobody.
-  Session* session = plugin.sessions.find(event.client);
+  Session* session = session_of(plugin, event.client);
   if (session == nullptr || !session->active()) return MOSQ_ERR_ACL_DENIED;
   if (const auto* own = std::get_if<OwnTopic>(&place)) {
     return on_own_message(plugin, *session, *own, event);
@@ -219,6 +220,7 @@ void on_will(Plugin& plugin, Session& session, const mosquitto_evt_acl_check& ev
   }
   auto record = record_of(session, topic_rest, payload, event.qos, now);
   record.flags |= link::record_flag::will;
+  record.flags &= ~link::record_flag::holds_inbox;  // the dead read nothing
   if (!plugin.wills.add({event.client, event.topic, link::encode(record)})) {
     ++plugin.counters.wills_dropped;
   }

@@ -43,7 +43,7 @@ void Outlet::to_user(const User& user, const Item& item) {
   }
 }
 
-void Outlet::sync_done(std::vector<SessionNo> sessions) {
+void Outlet::sync_done(std::vector<link::SyncDone> sessions) {
   if (!sessions.empty()) fence({0, std::move(sessions)});
 }
 
@@ -56,7 +56,7 @@ void Outlet::error_line(Session& session, Code code, std::string_view topic,
 }
 
 void Outlet::pass_fence() {
-  for (const SessionNo no : gates_.pass().sync_done) sessions_.sync_done(no);
+  for (const auto& done : gates_.pass().sync_done) sessions_.sync_done(done);
 }
 
 bool Outlet::lets_through(const Session& session, std::uint32_t of) const {
@@ -75,7 +75,7 @@ void Outlet::begin_tick() {
   for (const Gate& gate : gates_.take_lost()) {
     ++counters_.gates_lost;
     if (gate.only != 0) sessions_.sync_again(gate.only);
-    for (const SessionNo no : gate.sync_done) sessions_.sync_again(no);
+    for (const auto& done : gate.sync_done) sessions_.sync_again(done.session_no);
   }
 }
 

@@ -50,7 +50,7 @@ class Outlet {
   /// Publishes it if a session of the user could be given it.
   void to_user(const User& user, const Item& item);
   /// From here on these sessions have caught up.
-  void sync_done(std::vector<SessionNo> sessions);
+  void sync_done(std::vector<link::SyncDone> sessions);
   /// A refusal that the protocol cannot tell, as a line on the user's `err`.
   void error_line(Session& session, Code code, std::string_view topic, std::string_view detail,
                   MonoMillis now);

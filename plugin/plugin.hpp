@@ -61,6 +61,11 @@ struct Plugin {
 };
 
 // ---- authenticate.cpp ----
+/// The session of ours behind a connection; null if there is none. The broker reuses its pointers,
+/// and some listeners log in without asking us: a session that is over is taken for this
+/// connection's only if id and user name are the same.
+Session* session_of(Plugin& plugin, const mosquitto* client);
+
 int on_basic_auth(Plugin& plugin, const mosquitto_evt_basic_auth& event);
 void on_disconnect(Plugin& plugin, const mosquitto* client);
 /// Reads the keys again; keeps the old ones if that fails.

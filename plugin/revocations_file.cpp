@@ -22,7 +22,10 @@ Result<RevocationsFile, std::string> RevocationsFile::open(const std::string& st
 
 void RevocationsFile::update(const std::vector<link::Generation>& some, bool first, bool last) {
   list_.update(some, first, last);
-  if (list_.known()) write();
+  // A long list comes in parts: it is written once, when it is whole.
+  if (first) parts_open_ = true;
+  if (last) parts_open_ = false;
+  if (list_.known() && !parts_open_) write();
 }
 
 void RevocationsFile::retry() {

@@ -29,6 +29,7 @@ class RevocationsFile {
 
   std::string path_;
   Revocations list_;
+  bool parts_open_ = false;
   bool unwritten_ = false;
 };
 

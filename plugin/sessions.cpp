@@ -82,6 +82,7 @@ Session& Sessions::login(mosquitto* client, Identity identity, Connection connec
   session.user = &owner;
   by_no_[no] = &session;
   owner.sessions.push_back(&session);
+  ++owner.known;
   if (session.is_service()) services_.push_back(&session);
   watch_expiry(session);
   fresh_.push_back(no);
@@ -120,6 +121,8 @@ void Sessions::disconnect(Session& session) {
   } else {
     dead_order_.push_back(session.no);
   }
+  // Kept for its will only: many of them must not slow down what walks over the user's sessions.
+  if (!session.may_resume()) std::erase(session.user->sessions, &session);
   recount(*session.user);
 }
 
@@ -134,7 +137,7 @@ void Sessions::remove(Session& session) {
   User& owner = *session.user;
   std::erase(owner.sessions, &session);
   by_no_.erase(session.no);
-  if (owner.sessions.empty()) {
+  if (--owner.known == 0) {
     owner.idle_since = read_clocks().mono;
     idle_users_.emplace_back(owner.idle_since, owner.name);
   }
@@ -173,7 +176,7 @@ void Sessions::unsubscribe(Session& session, std::string_view filter) {
 
 void Sessions::on_change(Session& session, SessionFeeds::Change change) {
   if (change == SessionFeeds::Change::none) return;
-  if (change == SessionFeeds::Change::resync) session.syncing = true;
+  if (change == SessionFeeds::Change::resync) begin_sync(session);
   recount(*session.user);
   mark_changed(session);
 }
@@ -184,15 +187,21 @@ void Sessions::mark_changed(Session& session) {
   changed_.push_back(session.no);
 }
 
-void Sessions::sync_done(SessionNo no) {
-  if (Session* session = find(no); session != nullptr) session->syncing = false;
+void Sessions::begin_sync(Session& session) {
+  session.syncing = true;
+  ++session.sync_no;
+}
+
+void Sessions::sync_done(const link::SyncDone& done) {
+  Session* session = find(done.session_no);
+  if (session != nullptr && session->sync_no == done.sync_no) session->syncing = false;
 }
 
 void Sessions::sync_again(SessionNo no) {
   Session* session = find(no);
   if (session == nullptr || session->life == Life::dead) return;
   if ((session->feeds.mask() & feed::content_any) == 0) return;
-  session->syncing = true;
+  begin_sync(*session);
   mark_changed(*session);
 }
 
@@ -242,7 +251,7 @@ void Sessions::tick(MonoMillis now) {
       (std::int64_t{limits_.publish_burst} / limits_.publishes_per_s + 1) * 1'000;
   while (!idle_users_.empty() && now.value - idle_users_.front().first.value >= full_after_ms) {
     const auto found = users_.find(idle_users_.front().second);
-    if (found != users_.end() && found->second.sessions.empty() &&
+    if (found != users_.end() && found->second.known == 0 &&
         found->second.idle_since == idle_users_.front().first) {
       users_.erase(found);
     }
@@ -275,6 +284,7 @@ link::Session Sessions::describe(const Session& session) const {
   told.keep_alive_s = session.connection.keep_alive_s;
   told.protocol_version = static_cast<std::uint32_t>(session.connection.protocol_version);
   told.syncing = session.syncing;
+  told.sync_no = session.sync_no;
   told.scope = session.identity.scope;
   return told;
 }

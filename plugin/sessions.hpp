@@ -61,6 +61,7 @@ struct Session {
   bool doomed = false;  // its token is no longer good: nothing is allowed until it is gone
   SessionFeeds feeds;
   bool syncing = false;       // contents wait until the worker has sent what it missed
+  std::uint32_t sync_no = 0;  // how often that was; an answer to an earlier time does not count
   bool announced = false;     // the worker knows of it
   bool changed = false;       // the worker is to be told at the tick
   bool sees_inbound = false;  // a service's subscriptions to the link's topics
@@ -81,9 +82,10 @@ struct User {
   User(std::string n, const Limits& limits);
 
   std::string name;
-  std::vector<Session*> sessions;
-  std::uint32_t feeds = 0;  // that any session of his could be given now
-  bool has_mqtt5 = false;   // among the live ones
+  std::vector<Session*> sessions;  // without the dead ones that nothing can reach any more
+  std::size_t known = 0;           // with them: they refer to this user
+  std::uint32_t feeds = 0;         // that any session of his could be given now
+  bool has_mqtt5 = false;          // among the live ones
   TokenBucket publishes;
   TokenBucket typing;
   MonoMillis idle_since;
@@ -117,7 +119,7 @@ class Sessions {
   void subscribe(Session& session, std::string_view filter, const FilterGrant& grant);
   void unsubscribe(Session& session, std::string_view filter);
   /// It has caught up.
-  void sync_done(SessionNo no);
+  void sync_done(const link::SyncDone& done);
   /// What was meant to bring it up to date was lost: again.
   void sync_again(SessionNo no);
 
@@ -161,6 +163,7 @@ class Sessions {
   void unwatch_expiry(const Session& session);
   void remove(Session& session);
   void recount(User& user);
+  static void begin_sync(Session& session);
   void on_change(Session& session, SessionFeeds::Change change);
   void mark_changed(Session& session);
   void resume(Session& session);

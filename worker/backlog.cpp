@@ -10,8 +10,9 @@
 
 namespace parley {
 namespace {
-constexpr std::size_t runs_max = 32;    // at once; the others wait
-constexpr std::int64_t page_max = 200;  // messages
+constexpr std::size_t runs_max = 32;                // at once; the others wait
+constexpr std::int64_t page_max = 200;              // messages
+constexpr std::size_t page_bytes_max = 128 * 1024;  // as stored; about
 constexpr auto retry_after = std::chrono::milliseconds{300};
 constexpr std::size_t live_max = 4'096;  // messages kept per session while it catches up
 }  // namespace
@@ -40,35 +41,57 @@ bool Backlogs::current(SessionNo session_no, std::uint64_t id) const {
   return found != runs_.end() && found->second.id == id;
 }
 
-void Backlogs::start(SessionNo session_no) {
-  if (runs_.erase(session_no) == 0 &&
-      std::find(waiting_.begin(), waiting_.end(), session_no) != waiting_.end()) {
+void Backlogs::start(const link::Session& session) {
+  const auto finished = finished_.find(session.session_no);
+  if (finished != finished_.end() && finished->second == session.sync_no) {
+    needs_.sessions.synced(session.session_no);  // the plugin is about to hear it
     return;
   }
-  waiting_.push_back(session_no);
-  next_waiting();
+  const auto [entry, fresh] = runs_.try_emplace(session.session_no);
+  auto& run = entry->second;
+  if (!fresh && run.sync_no == session.sync_no) return;
+  // Once more: what was sent stays sent.
+  const bool begun = run.id != 0;
+  run.sync_no = session.sync_no;
+  run.wait_for = 0;
+  if (begun) {
+    run.id = ++last_id_;
+    ask(session.session_no);
+  } else if (fresh) {
+    waiting_.push_back(session.session_no);
+    next_waiting();
+  }
 }
 
 void Backlogs::drop(SessionNo session_no) {
-  std::erase(waiting_, session_no);
-  if (runs_.erase(session_no) > 0) next_waiting();
+  finished_.erase(session_no);
+  const auto found = runs_.find(session_no);
+  if (found == runs_.end()) return;
+  if (found->second.id != 0) --running_;
+  runs_.erase(found);
+  next_waiting();
 }
 
-void Backlogs::clear() {
-  retrying_.clear();
-  timer_.cancel();
-  runs_.clear();
-  waiting_.clear();
+void Backlogs::forget_gone() {
+  std::vector<SessionNo> gone;
+  for (const auto& [session_no, run] : runs_) {
+    if (needs_.sessions.find(session_no) == nullptr) gone.push_back(session_no);
+  }
+  for (const auto session_no : gone) drop(session_no);
+  std::erase_if(finished_,
+                [this](const auto& entry) { return needs_.sessions.find(entry.first) == nullptr; });
 }
 
 void Backlogs::next_waiting() {
   // A session that needs nothing is finished at once, and that comes back here.
   if (std::exchange(starting_, true)) return;
-  while (!waiting_.empty() && runs_.size() < runs_max) {
+  while (!waiting_.empty() && running_ < runs_max) {
     const auto session_no = waiting_.front();
     waiting_.pop_front();
-    if (needs_.sessions.find(session_no) == nullptr) continue;
-    runs_[session_no].id = ++last_id_;
+    const auto found = runs_.find(session_no);
+    if (found == runs_.end() || found->second.id != 0) continue;
+    found->second.id = ++last_id_;
+    ++running_;
     ask(session_no);
   }
   starting_ = false;
@@ -77,14 +100,17 @@ void Backlogs::next_waiting() {
 void Backlogs::ask(SessionNo session_no) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
-  if (session == nullptr || (session->feeds & feed::inbox_any) == 0) {
+  if (session == nullptr) {  // a snapshot is on its way: it says whether the session is still there
+    retry(session_no);
+    return;
+  }
+  if ((session->feeds & feed::inbox_any) == 0) {
     finish(session_no);
     return;
   }
   // What is stored from here on may or may not be in the answer: it is kept, and compared by seq.
   run.live.clear();
   run.overflowed = false;
-  ++run.round;
   std::vector<PgQuery> queries;
   if (!session->device.empty())
     queries.push_back(sql::add_device(session->user_id, session->device));
@@ -102,14 +128,14 @@ void Backlogs::ask(SessionNo session_no) {
 }
 
 void Backlogs::retry(SessionNo session_no) {
-  retrying_.push_back(session_no);
+  retrying_.push_back({session_no, runs_.at(session_no).id});
   if (retrying_.size() > 1) return;
   timer_.expires_after(retry_after);
   timer_.async_wait([this](const asio::error_code& error) {
     if (error) return;
-    for (const auto due : std::exchange(retrying_, {})) {
+    for (const auto& due : std::exchange(retrying_, {})) {
       // With a new answer of the database; what was sent already is remembered.
-      if (runs_.contains(due)) ask(due);
+      if (current(due.session_no, due.id)) ask(due.session_no);
     }
   });
 }
@@ -132,7 +158,10 @@ void Backlogs::follow(SessionNo session_no) {
 void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
-  if (session == nullptr) return;
+  if (session == nullptr) {
+    retry(session_no);
+    return;
+  }
   const auto kind = sql::session_kind_of(results.at(results.size() - 2));
   run.observes = kind.observes;
   if (!kind.observes && !kind.confirms) {
@@ -144,10 +173,15 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) 
     for (auto& behind : sql::behind_of(results.back())) {
       auto& sent = run.sent[behind.conversation];
       sent = std::max(sent, behind.got_seq);
-      if (sent < behind.last_seq && covers(*session, behind.conv))
-        run.todo.push_back(std::move(behind));
+      if (sent >= behind.last_seq || !covers(*session, behind.conv)) continue;
+      if (!run.listed && behind.last_seq - sent > sync_messages_max_) {
+        sent = behind.last_seq - sync_messages_max_;
+        truncated(*session, behind, sent + 1);
+      }
+      run.todo.push_back(std::move(behind));
     }
   }
+  run.listed = true;
   next_page(session_no);
 }
 
@@ -169,17 +203,16 @@ void Backlogs::truncated(const link::Session& session, const sql::Behind& behind
 void Backlogs::next_page(SessionNo session_no) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
-  if (session == nullptr) return;
+  if (session == nullptr) {
+    retry(session_no);
+    return;
+  }
   if (run.todo.empty()) {
     settle(session_no);
     return;
   }
   const auto behind = run.todo.front();
-  auto& sent = run.sent[behind.conversation];
-  if (run.round == 1 && behind.last_seq - sent > sync_messages_max_) {
-    sent = behind.last_seq - sync_messages_max_;
-    truncated(*session, behind, sent + 1);
-  }
+  const auto sent = run.sent[behind.conversation];
   const sql::MessageRange range{behind.conversation, session->user_id, sent,
                                 behind.last_seq + 1, page_max,         false};
   std::vector<PgQuery> queries;
@@ -199,10 +232,18 @@ void Backlogs::page(SessionNo session_no, const sql::Behind& behind,
                     const std::vector<sql::MessageRow>& rows) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
-  if (session == nullptr) return;
+  if (session == nullptr) {
+    retry(session_no);
+    return;
+  }
   auto& sent = run.sent[behind.conversation];
   bool delivered = false;
+  std::size_t bytes = 0;
+  bool cut = false;
   for (const auto& row : rows) {
+    cut = bytes > page_bytes_max;
+    if (cut) break;  // the rest comes with the next page
+    bytes += row.text.size() + (row.extra ? row.extra->size() : 0);
     sent = std::max(sent, row.seq);
     if (row.deleted) continue;  // nothing is left of it that a late reader could use
     for (auto& delivery : deliver_to_session(stored_message(behind.conversation, row),
@@ -211,7 +252,7 @@ void Backlogs::page(SessionNo session_no, const sql::Behind& behind,
       delivered = true;
     }
   }
-  const bool last = static_cast<std::int64_t>(rows.size()) < page_max;
+  const bool last = !cut && static_cast<std::int64_t>(rows.size()) < page_max;
   if (last) {
     sent = std::max(sent, behind.last_seq);
     run.todo.pop_front();
@@ -249,9 +290,13 @@ void Backlogs::settle(SessionNo session_no) {
       return;
     }
     const auto* session = needs_.sessions.find(session_no);
+    if (session == nullptr) {
+      retry(session_no);
+      return;
+    }
     for (const auto& live : run.live) {
       auto& sent = run.sent[live.message->conversation];
-      if (session == nullptr || live.message->message.seq <= sent) continue;
+      if (live.message->message.seq <= sent) continue;
       sent = live.message->message.seq;
       for (auto& delivery : deliver_to_session(*live.message, live.is_room, live.conv, *session)) {
         needs_.plugin.deliver(std::move(delivery));
@@ -264,16 +309,20 @@ void Backlogs::settle(SessionNo session_no) {
 }
 
 void Backlogs::finish(SessionNo session_no) {
-  runs_.erase(session_no);
+  const auto found = runs_.find(session_no);
+  const auto sync_no = found->second.sync_no;
+  runs_.erase(found);
+  --running_;
+  finished_[session_no] = sync_no;
   needs_.sessions.synced(session_no);
-  needs_.plugin.sync_done(session_no);
+  needs_.plugin.sync_done({session_no, sync_no});
   next_waiting();
 }
 
 void Backlogs::stored(const std::shared_ptr<const StoredMessage>& message,
                       const Conversation& conversation) {
-  if (runs_.empty() && waiting_.empty()) return;
   for (auto& [session_no, run] : runs_) {
+    if (run.id == 0) continue;  // has not asked yet: the answer will have it
     const auto* session = needs_.sessions.find(session_no);
     if (session == nullptr || !conversation.has(session->user_id)) continue;
     const auto conv = conv_for(conversation, session->user_id);

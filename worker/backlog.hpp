@@ -34,13 +34,15 @@ class Backlogs {
   Backlogs(asio::io_context& loop, Needs needs, std::uint32_t sync_messages_max)
       : timer_{loop}, needs_{std::move(needs)}, sync_messages_max_{sync_messages_max} {}
 
-  /// Begins (again) with a session that is syncing.
-  void start(SessionNo session_no);
+  /// A session that is syncing has come up or has changed: begins with it, or begins again if it
+  /// has to be brought up to date once more (another sync_no), or goes on.
+  void start(const link::Session& session);
   /// Only finds out whether a session that has caught up already is to be followed for automatic
   /// `got`.
   void follow(SessionNo session_no);
   void drop(SessionNo session_no);
-  void clear();
+  /// All sessions are known: those that are not among them are gone.
+  void forget_gone();
   /// A message has just been stored and published: sessions that are syncing get it with their
   /// backlog.
   void stored(const std::shared_ptr<const StoredMessage>& message,
@@ -55,13 +57,14 @@ class Backlogs {
     std::string conv;
   };
   struct Run {
-    std::uint64_t id = 0;                // answers to an earlier run of the session are ignored
+    std::uint64_t id = 0;  // 0: has not begun. Answers to an earlier one are ignored
+    std::uint32_t sync_no = 0;
     std::map<ConversationId, Seq> sent;  // up to where, by this run
     std::deque<sql::Behind> todo;
     std::deque<Live> live;  // stored meanwhile; bounded
     bool overflowed = false;
     bool observes = false;
-    int round = 0;
+    bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
   };
   void next_waiting();
@@ -77,11 +80,17 @@ class Backlogs {
   [[nodiscard]] bool current(SessionNo session_no, std::uint64_t id) const;
 
   asio::steady_timer timer_;
-  std::vector<SessionNo> retrying_;
+  struct Retry {
+    SessionNo session_no;
+    std::uint64_t id;
+  };
+  std::vector<Retry> retrying_;
   Needs needs_;
   const std::uint32_t sync_messages_max_;
   std::unordered_map<SessionNo, Run> runs_;
-  std::deque<SessionNo> waiting_;  // not begun; at most one entry per session that is up
+  std::deque<SessionNo> waiting_;                          // not begun; may name some that are gone
+  std::unordered_map<SessionNo, std::uint32_t> finished_;  // sync_no: told, and perhaps on its way
+  std::size_t running_ = 0;                                // of runs_: those that have begun
   std::uint64_t last_id_ = 0;
   bool starting_ = false;  // within next_waiting
 };

@@ -11,14 +11,9 @@ constexpr std::size_t ask_max = 256;
 constexpr auto retry_after = std::chrono::milliseconds{200};
 }  // namespace
 
-const Conversation* MembersCache::find(ConversationId conversation) const {
+MembersCache::Entry MembersCache::find(ConversationId conversation) const {
   const auto found = conversations_.find(conversation);
-  return found == conversations_.end() ? nullptr : &found->second;
-}
-
-std::int64_t MembersCache::version(ConversationId conversation) const {
-  const auto* found = find(conversation);
-  return found == nullptr ? 0 : found->members_version;
+  return found == conversations_.end() ? nullptr : found->second;
 }
 
 void MembersCache::update(const std::vector<sql::MemberRow>& rows) {
@@ -26,12 +21,14 @@ void MembersCache::update(const std::vector<sql::MemberRow>& rows) {
     conversations_.clear();
     members_ = 0;
   }
-  Conversation* current = nullptr;
+  std::shared_ptr<Conversation> current;
   for (const auto& row : rows) {
     if (current == nullptr || current->conversation != row.conversation) {
-      current = &conversations_[row.conversation];
-      members_ -= current->members.size();
-      *current = {row.conversation, row.is_room, row.room, row.members_version, {}};
+      auto& entry = conversations_[row.conversation];
+      if (entry != nullptr) members_ -= entry->members.size();
+      current = std::make_shared<Conversation>(
+          Conversation{row.conversation, row.is_room, row.room, row.members_version, {}});
+      entry = current;
     }
     current->members.push_back({row.user, row.name});
     ++members_;

@@ -6,6 +6,7 @@
 #include <asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -19,14 +20,15 @@ namespace parley {
 /// Members by conversation.
 class MembersCache {
  public:
-  /// Null if not remembered.
-  [[nodiscard]] const Conversation* find(ConversationId conversation) const;
-  [[nodiscard]] std::int64_t version(ConversationId conversation) const;
+  using Entry = std::shared_ptr<const Conversation>;
+  /// Null if not remembered. Who says to the database what he knows must hold on to it until the
+  /// answer: it may be forgotten here meanwhile.
+  [[nodiscard]] Entry find(ConversationId conversation) const;
   /// Replaces what was known of each conversation that occurs in the rows.
   void update(const std::vector<sql::MemberRow>& rows);
 
  private:
-  std::unordered_map<ConversationId, Conversation> conversations_;
+  std::unordered_map<ConversationId, Entry> conversations_;
   std::size_t members_ = 0;  // in all; when there are too many everything is forgotten
 };
 

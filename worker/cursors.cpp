@@ -73,6 +73,10 @@ void Cursors::send(std::vector<Waiting> batch) {
     confirms = confirms || one.update.confirms;
   }
   std::vector<PgQuery> queries;
+  // A device may confirm before it subscribes anything: then it becomes known here.
+  for (const auto& update : updates) {
+    if (update.confirms) queries.push_back(sql::add_device(update.user, update.device));
+  }
   queries.push_back(sql::raise_user_marks(updates));
   queries.push_back(sql::raise_device_marks(updates));
   if (confirms) queries.push_back(sql::set_confirms(updates));

@@ -15,6 +15,7 @@ namespace parley {
 namespace {
 
 constexpr std::size_t requests_waiting_max = 1'000;  // beyond: BUSY
+constexpr std::size_t requests_of_user_max = 100;
 
 std::optional<Seq> parse_seq(std::string_view text) {
   Seq seq = 0;
@@ -256,12 +257,15 @@ void Dispatch::on_do(const Origin& origin, const link::InboundRecord& record,
     reply(request, ReplyFailed{Code::timeout, "not carried out: it waited too long"});
     return;
   }
-  if (requests_.size() >= requests_waiting_max) {
+  if (unanswered_ >= requests_waiting_max || unanswered_of_[record.user] >= requests_of_user_max) {
     reply(request, ReplyFailed{Code::busy, "too many requests are waiting"});
     return;
   }
   request->deadline = {mono_now().value + request_timeout_ms_};
   requests_.push_back(request);
+  ++unanswered_;
+  ++unanswered_of_[record.user];
+  request->counted = true;
   run(request, record, topic);
 }
 
@@ -291,6 +295,11 @@ void Dispatch::run(const std::shared_ptr<Request>& request, const link::InboundR
 void Dispatch::reply(const std::shared_ptr<Request>& request,
                      std::variant<ReplyFailed, HistoryResult> result) {
   if (std::exchange(request->answered, true)) return;
+  if (request->counted) {
+    --unanswered_;
+    const auto of_user = unanswered_of_.find(request->to.user);
+    if (--of_user->second == 0) unanswered_of_.erase(of_user);
+  }
   needs_.plugin.deliver(reply_delivery(request->to, Reply{request->id, std::move(result)}));
   needs_.plugin.done(request->origin);
 }

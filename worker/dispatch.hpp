@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <unordered_map>
 
 #include "core/answer.hpp"
 #include "core/auto_got.hpp"
@@ -53,6 +54,7 @@ class Dispatch {
     AnswerTo to;
     std::string id;
     MonoMillis deadline;
+    bool counted = false;  // among the unanswered ones
     bool answered = false;
   };
   void on_send(const Origin& origin, link::InboundRecord record, const SendTopic& topic);
@@ -79,7 +81,9 @@ class Dispatch {
   const std::int64_t request_timeout_ms_;
   Needs needs_;
   asio::steady_timer timer_;
-  std::deque<std::shared_ptr<Request>> requests_;  // by deadline
+  std::deque<std::shared_ptr<Request>> requests_;  // by deadline; answered ones may be among them
+  std::size_t unanswered_ = 0;
+  std::unordered_map<std::string, std::size_t> unanswered_of_;  // by user
 };
 
 }  // namespace parley

@@ -1,6 +1,7 @@
 #include "worker/history.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -13,6 +14,7 @@ namespace {
 
 constexpr std::uint32_t limit_max = 200;
 constexpr std::uint32_t limit_default = 50;
+constexpr std::size_t page_bytes_max = 256 * 1024;  // of JSON
 constexpr Seq end_of_time = std::numeric_limits<std::int32_t>::max();
 
 /// The ranges to read, one more message each than wanted, to know whether there is more.
@@ -40,19 +42,36 @@ Plan plan_of(const HistoryRequest& request, ConversationId conversation, UserId 
   return plan;
 }
 
+/// Adds the rows of one range, from its near end on, as long as they fit. What does not is left out
+/// and makes the page shorter, as if the limit had been lower.
+void add_rows(HistoryResult& result, std::vector<sql::MessageRow> rows, bool newest,
+              std::size_t wanted, std::size_t bytes_left, ConversationId conversation,
+              const std::string& conv) {
+  if (newest) std::reverse(rows.begin(), rows.end());
+  std::vector<Message> taken;
+  for (const auto& row : rows) {
+    auto message = stored_message(conversation, row).message;
+    message.conv = conv;
+    const auto bytes = encode_message(Format::json, message, false).size();
+    const bool first = result.messages.empty() && taken.empty();  // one always fits into a frame
+    if (taken.size() == wanted || (bytes > bytes_left && !first)) {
+      result.has_more = true;
+      break;
+    }
+    bytes_left -= std::min(bytes, bytes_left);
+    taken.push_back(std::move(message));
+  }
+  if (newest) std::reverse(taken.begin(), taken.end());
+  std::move(taken.begin(), taken.end(), std::back_inserter(result.messages));
+}
+
 HistoryResult result_of(const Plan& plan, const std::vector<PgRows>& results,
                         ConversationId conversation, const std::string& conv) {
   HistoryResult result;
   for (std::size_t i = 0; i < plan.ranges.size(); ++i) {
-    auto rows = sql::messages_of(results.at(i + 1));
-    if (rows.size() > plan.wanted[i]) {
-      result.has_more = true;
-      rows.erase(plan.ranges[i].newest ? rows.begin() : rows.end() - 1);
-    }
-    for (const auto& row : rows) {
-      result.messages.push_back(stored_message(conversation, row).message);
-      result.messages.back().conv = conv;
-    }
+    // Of two ranges each has its half.
+    add_rows(result, sql::messages_of(results.at(i + 1)), plan.ranges[i].newest, plan.wanted[i],
+             page_bytes_max / plan.ranges.size(), conversation, conv);
   }
   return result;
 }

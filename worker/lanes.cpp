@@ -4,6 +4,7 @@
 #include <chrono>
 #include <random>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "core/request.hpp"
@@ -100,7 +101,8 @@ class Lanes::Lane {
   struct Batch {
     std::vector<PendingSend> items;
     std::vector<sql::NewMessage> messages;
-    std::int64_t first_failed_ms = 0;  // 0: has not failed
+    std::unordered_map<ConversationId, MembersCache::Entry> known;  // what the database was told
+    std::int64_t first_failed_ms = 0;                               // 0: has not failed
     int conflicts = 0;
   };
   Batch next_batch();
@@ -168,9 +170,12 @@ void Lanes::Lane::send() {
   }
   const UnixMillis probe_from{std::min(wall_now().value - probe_back_ms, oldest.value - day_ms)};
   std::vector<sql::KnownVersion> known;
-  known.reserve(conversations.size());
-  for (const auto conversation : conversations)
-    known.push_back({conversation, members_.version(conversation)});
+  batch_.known.clear();
+  for (const auto conversation : conversations) {
+    auto entry = members_.find(conversation);
+    known.push_back({conversation, entry ? entry->members_version : 0});
+    batch_.known[conversation] = std::move(entry);
+  }
   std::vector<PgQuery> queries;
   queries.push_back(sql::lock_heads(lane_, epoch_, batch_.messages));
   queries.push_back(sql::store_messages(lane_, epoch_, probe_from, batch_.messages));
@@ -204,7 +209,9 @@ void Lanes::Lane::settle(const std::vector<sql::StoreOutcome>& outcomes, const P
   members_.update(sql::members_of(members));
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
     const auto& item = batch_.items[i];
-    handlers_.settled(item, outcomes[i], members_.find(item.conversation));
+    const auto now_known = members_.find(item.conversation);
+    const auto& conversation = now_known ? now_known : batch_.known[item.conversation];
+    handlers_.settled(item, outcomes[i], conversation.get());
   }
 }
 

@@ -33,8 +33,7 @@ std::size_t bytes_of(const link::Delivery& delivery) {
 
 PluginLink::PluginLink(asio::io_context& loop, const Config& config, MqttSettings settings,
                        std::uint64_t epoch, Handlers handlers)
-    : loop_{loop},
-      config_{config.link},
+    : config_{config.link},
       epoch_{epoch},
       control_topic_{control_topic(config.broker.prefix)},
       receive_client_id_{settings.client_ids[0]},
@@ -67,6 +66,7 @@ void PluginLink::on_down(const std::string& why) {
   log::warn("event=broker_lost err={}", log::quoted(why));
   welcomed_ = false;
   sessions_sure_ = false;
+  handlers_.down();
 }
 
 void PluginLink::say_hello() {
@@ -130,6 +130,8 @@ void PluginLink::on_welcome(const link::PluginFrame& frame) {
   if (welcomed_) return;  // the answer to a hello that we repeated
   welcomed_ = true;
   ever_welcomed_ = true;
+  if (frame.spool_id != in_.spool_id())
+    early_.clear();  // another spool: their numbers mean nothing in it
   in_.begin(frame.spool_id, welcome.oldest_ingest_no);
   // A plugin that has carried out less than we know of is a new one: its numbers begin at 1.
   if (frame.applied_batch_no < out_.applied_batch_no()) out_.restart();
@@ -140,7 +142,8 @@ void PluginLink::on_welcome(const link::PluginFrame& frame) {
   commit_news_ = true;
   log::info("event=welcome epoch={} spool={:016x} oldest={} next={}", epoch_, frame.spool_id,
             welcome.oldest_ingest_no, welcome.next_ingest_no);
-  handlers_.welcome(welcome.generations_known);
+  asked_at_ = mono_now();
+  handlers_.welcome();
 }
 
 void PluginLink::on_sessions(link::SessionBatch batch) {
@@ -156,6 +159,7 @@ void PluginLink::on_sessions(link::SessionBatch batch) {
     sessions_sure_ = false;
     return;
   }
+  asked_at_ = mono_now();  // it is coming
   // Those up to session_change_no_ are known already.
   std::uint64_t number = batch.after;
   for (const auto& change : batch.changes) {
@@ -182,7 +186,8 @@ void PluginLink::on_batch(link::InboundBatch batch) {
   }
   for (auto& record : taken.records) {
     // Before the sessions are known for the first time nobody could be told who is online.
-    if (snapshot_open_ || (!sessions_sure_ && session_change_no_ == 0)) {
+    // Those that wait for that are not overtaken.
+    if (!early_.empty() || snapshot_open_ || (!sessions_sure_ && session_change_no_ == 0)) {
       early_.push_back(std::move(record));
     } else {
       hand_over(std::move(record));
@@ -196,13 +201,18 @@ void PluginLink::hand_over(link::SpooledRecord record) {
 
 void PluginLink::deliver(link::Delivery delivery) {
   // A very large room's names would not fit into one frame.
-  while (delivery.to.size() > link::frame_deliveries_max) {
+  if (delivery.to.size() <= link::frame_deliveries_max) {
+    add(std::move(delivery));
+    return;
+  }
+  const auto names = std::exchange(delivery.to, {});
+  for (std::size_t at = 0; at < names.size(); at += link::frame_deliveries_max) {
     auto part = delivery;
-    part.to.resize(link::frame_deliveries_max);
-    delivery.to.erase(delivery.to.begin(), delivery.to.begin() + link::frame_deliveries_max);
+    const auto end = std::min(names.size(), at + link::frame_deliveries_max);
+    part.to.assign(names.begin() + static_cast<std::ptrdiff_t>(at),
+                   names.begin() + static_cast<std::ptrdiff_t>(end));
     add(std::move(part));
   }
-  add(std::move(delivery));
 }
 
 void PluginLink::add(link::Delivery delivery) {
@@ -219,8 +229,8 @@ void PluginLink::add(link::Delivery delivery) {
   filling_.deliveries.push_back(std::move(delivery));
 }
 
-void PluginLink::sync_done(SessionNo session_no) {
-  filling_.sync_done.push_back(session_no);
+void PluginLink::sync_done(const link::SyncDone& done) {
+  filling_.sync_done.push_back(done);
   ++filling_items_;
 }
 

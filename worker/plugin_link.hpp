@@ -29,9 +29,10 @@ class PluginLink {
   struct Handlers {
     std::function<void(Origin, std::string record)> record;
     std::function<void(const link::SessionChange&)> session;
+    std::function<void()> down;            // the broker is gone: so are its sessions, until told
     std::function<void()> sessions_reset;  // a snapshot begins: forget all sessions
     std::function<void()> sessions_known;  // all sessions are known (again)
-    std::function<void(bool generations_known)> welcome;
+    std::function<void()> welcome;
     std::function<void()> superseded;                  // a worker with a higher epoch is obeyed
     std::function<void(const std::string&)> unusable;  // the broker cannot carry our frames
     std::function<void()> applied;                     // the plugin has carried out some more
@@ -45,15 +46,13 @@ class PluginLink {
   /// full.
   void deliver(link::Delivery delivery);
   /// After everything delivered so far.
-  void sync_done(SessionNo session_no);
+  void sync_done(const link::SyncDone& done);
   void generations(std::vector<link::Generation> some, bool first, bool last);
   /// The record is stored or refused with an answer, and all its deliveries have been handed over.
   void done(const Origin& origin);
   /// Sends what has been filled. Call it at the end of each turn of the loop.
   void flush();
 
-  /// The number that what is delivered now will have; applied when applied_batch_no() reaches it.
-  [[nodiscard]] std::uint64_t filling_batch_no() const { return out_.last_batch_no() + 1; }
   [[nodiscard]] std::uint64_t applied_total() const { return applied_total_; }
   /// Counts batches since start, over restarts of the stream: for comparing with applied_total().
   [[nodiscard]] std::uint64_t filling_total() const { return applied_total_ + out_.held() + 1; }
@@ -62,6 +61,8 @@ class PluginLink {
   /// Whether the sessions are known exactly; if not, everything is published in all formats.
   [[nodiscard]] bool sessions_sure() const { return sessions_sure_; }
   [[nodiscard]] bool is_up() const { return welcomed_; }
+  /// Frames that came while the inbox was full; the gaps asked for them again.
+  [[nodiscard]] std::uint64_t dropped_frames() const { return mqtt_.dropped(); }
   /// Nothing is waiting for the plugin.
   [[nodiscard]] bool drained() const { return out_.held() == 0 && filling_items_ == 0; }
 
@@ -85,7 +86,6 @@ class PluginLink {
   void send(link::WorkerFrame frame);
   void tick();
 
-  asio::io_context& loop_;
   const LinkConfig config_;
   const std::uint64_t epoch_;
   const std::string control_topic_;

@@ -126,10 +126,10 @@ WITH input AS MATERIALIZED (
         FROM fresh GROUP BY conversation_id) f
   WHERE h.conversation_id = f.conversation_id
 )
-SELECT CASE WHEN j.role IS NULL THEN 'not_member'
+SELECT CASE WHEN j.same_origin THEN 'replayed'
+            WHEN j.role IS NULL THEN 'not_member'
             WHEN j.old_seq IS NULL AND j.role = 'readonly' THEN 'read_only'
             WHEN j.old_seq IS NULL THEN 'stored'
-            WHEN j.same_origin THEN 'replayed'
             WHEN j.same_content THEN 'repeated'
             ELSE 'id_conflict' END,
        COALESCE(j.old_seq, f.new_seq), COALESCE(j.old_rev, f.new_rev), COALESCE(j.old_received_at, j.received_at)

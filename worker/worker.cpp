@@ -112,12 +112,17 @@ PluginLink::Handlers Worker::plugin_handlers() {
     on_session(change);
     turn();
   };
-  handlers.sessions_reset = [this] {
+  handlers.down = [this] {
+    // Nothing is published now that a device could be taken to have got.
+    auto_got_.clear();
     sessions_.clear();
-    backlogs_.clear();
   };
-  handlers.sessions_known = [this] { on_sessions_known(); };
-  handlers.welcome = [this](bool generations_known) { on_welcome(generations_known); };
+  handlers.sessions_reset = [this] { sessions_.clear(); };
+  handlers.sessions_known = [this] {
+    on_sessions_known();
+    turn();  // the lanes have waited for it
+  };
+  handlers.welcome = [this] { on_welcome(); };
   handlers.superseded = [this] { end(Ending::superseded); };
   handlers.unusable = [this](const std::string& why) {
     log::error("event=broker_unusable err={}", log::quoted(why));
@@ -150,7 +155,8 @@ Lanes::Handlers Worker::lane_handlers() {
       if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
     });
   };
-  handlers.may_start = [this] { return !plugin_.congested(); };
+  // Until the sessions are known it would have to be published to everybody in every form.
+  handlers.may_start = [this] { return plugin_.sessions_sure() && !plugin_.congested(); };
   return handlers;
 }
 
@@ -185,20 +191,21 @@ void Worker::on_session(const link::SessionChange& change) {
   }
   const auto& session = std::get<link::Session>(change);
   sessions_.up(session);
-  if (session.syncing) backlogs_.start(session.session_no);
+  if (session.syncing) backlogs_.start(session);
 }
 
 void Worker::on_sessions_known() {
   log::info("event=sessions_known count={}", sessions_.count());
   auto_got_.keep_only(
       [this](SessionNo session_no) { return sessions_.find(session_no) != nullptr; });
+  backlogs_.forget_gone();
   for (const auto session_no : sessions_.all()) {
     const auto* session = sessions_.find(session_no);
     if (!session->syncing && !auto_got_.follows(session_no)) backlogs_.follow(session_no);
   }
 }
 
-void Worker::on_welcome(bool) {
+void Worker::on_welcome() {
   announce();
   push_generations();
 }
@@ -252,6 +259,10 @@ void Worker::housekeeping() {
     if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
   });
   if (plugin_.is_up() && generations_changed_) push_generations();
+  if (const auto dropped = plugin_.dropped_frames(); dropped != dropped_frames_) {
+    log::warn("event=frames_dropped count={}", dropped - dropped_frames_);
+    dropped_frames_ = dropped;
+  }
   minute_.expires_after(std::chrono::minutes{1});
   minute_.async_wait([this](const asio::error_code& error) {
     if (!error) housekeeping();
@@ -259,6 +270,7 @@ void Worker::housekeeping() {
 }
 
 void Worker::auto_got() {
+  if (!plugin_.is_up()) auto_got_.clear();
   for (const auto& due : auto_got_.due(mono_now())) {
     sql::MarkUpdate update;
     update.user = due.user;

@@ -43,7 +43,7 @@ class Worker {
   Lanes::Handlers lane_handlers();
   void on_session(const link::SessionChange& change);
   void on_sessions_known();
-  void on_welcome(bool generations_known);
+  void on_welcome();
   void push_generations();
   void generations_from(UserId after_user, const std::string& after_device, bool first);
   void on_notify(const std::string& channel);
@@ -73,6 +73,7 @@ class Worker {
   Cursors cursors_;
   Backlogs backlogs_;
   Dispatch dispatch_;
+  std::uint64_t dropped_frames_ = 0;
   bool turn_open_ = false;
   bool stopping_ = false;
   bool pushing_generations_ = false;

@@ -44,8 +44,10 @@ CREATE TABLE parked (
 
 -- Uniqueness holds per partition only; across a month boundary the head's row lock and the repeat
 -- probe guard it.
+-- A partition is made apart and then attached, which does not wait for readers (a dump, say); and nothing
+-- waits long behind us: there are months of time to try again.
 CREATE FUNCTION make_message_partitions(first_day date, months int) RETURNS void
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
 DECLARE
   start date;
   part  text;
@@ -54,13 +56,15 @@ BEGIN
     start := (date_trunc('month', first_day) + make_interval(months => i))::date;
     part := 'messages_' || to_char(start, 'YYYY_MM');
     IF to_regclass(part) IS NULL THEN
-      EXECUTE format('CREATE TABLE %I PARTITION OF messages FOR VALUES FROM (%L) TO (%L)',
-                     part, start::text || ' 00:00:00+00', (start + interval '1 month')::date::text || ' 00:00:00+00');
+      EXECUTE format('CREATE TABLE %I (LIKE messages INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', part);
       EXECUTE format('CREATE UNIQUE INDEX %I ON %I (conversation_id, seq)', part || '_seq', part);
       EXECUTE format('CREATE UNIQUE INDEX %I ON %I (conversation_id, sender_id, request_key)',
                      part || '_request', part);
       EXECUTE format('CREATE INDEX %I ON %I (expires_at) WHERE NOT deleted AND expires_at IS NOT NULL',
                      part || '_expires', part);
+      EXECUTE format('ALTER TABLE messages ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', part,
+                     start::text || ' 00:00:00+00',
+                     (start + interval '1 month')::date::text || ' 00:00:00+00');
     END IF;
   END LOOP;
 END $$;

@@ -39,6 +39,7 @@ Session full_session() {
   session.keep_alive_s = 60;
   session.protocol_version = 5;
   session.syncing = true;
+  session.sync_no = 5;
   session.scope = 7;
   return session;
 }
@@ -64,7 +65,7 @@ WorkerFrame full_worker_frame() {
   batch.generations = {{UserId{7}, "phone", 3, true}, {UserId{8}, "", 0xFFFFFFFF, false}};
   batch.generations_first = true;
   batch.deliveries = {shared, answer};
-  batch.sync_done = {1, 2, 3};
+  batch.sync_done = {{1, 1}, {2, 7}, {3, 1}};
   batch.commit = Commit{5, {{7, 8}, {10, 10}}};
   WorkerFrame frame;
   frame.worker_epoch = 1;
@@ -135,6 +136,7 @@ TEST_CASE("link: a plugin frame is read back as it was") {
   const auto& session = std::get<Session>(again->sessions->changes[0]);
   CHECK(session.inbox_convs == full_session().inbox_convs);
   CHECK(session.syncing);
+  CHECK(session.sync_no == 5);
   CHECK(session.scope == 7);
   CHECK(std::get<SessionDown>(again->sessions->changes[1]).session_no == 11);
   CHECK(again->sessions->snapshot);
@@ -164,7 +166,7 @@ TEST_CASE("link: a worker frame is read back as it was") {
   CHECK_FALSE(again->batch->deliveries[0].correlation_data);
   CHECK(again->batch->deliveries[1].correlation_data == "");
   CHECK(again->batch->deliveries[1].session_no == 9);
-  CHECK(again->batch->sync_done == std::vector<SessionNo>{1, 2, 3});
+  CHECK(again->batch->sync_done == std::vector<SyncDone>{{1, 1}, {2, 7}, {3, 1}});
   REQUIRE(again->batch->commit);
   CHECK(again->batch->commit->above == frame.batch->commit->above);
   CHECK(again->want_sessions);

@@ -171,7 +171,6 @@ Outcome<void> run_add(const Setup& setup, const RoomRequest& request) {
     auto told = add_room(*database, request, config->limits.room_members_max);
     if (!told) return failed(told.error());
     report = std::move(*told);
-    if (auto sent = database->run("NOTIFY parley_rooms"); !sent) return failed(sent.error());
     return {};
   });
   if (done) std::cout << report << '\n';
