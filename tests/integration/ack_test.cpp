@@ -206,3 +206,22 @@ TEST_CASE("ack: a send-only token reads no history") {
   CHECK(answer.payload.find("FORBIDDEN") != std::string::npos);
   CHECK(answer.payload.find("secret") == std::string::npos);
 }
+
+TEST_CASE("ack: a mark that makes no sense gets a line on err") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+", "err"});
+  CHECK(alice.send("bob", "hi") == "stored 1");
+  const std::vector<Row> marks{
+      {"got/nobody", "1", "USER_NOT_FOUND"}, {"read/nobody", "1", "USER_NOT_FOUND"},
+      {"got/bob", "one", "BAD_PAYLOAD"},     {"got/bob", "-1", "BAD_PAYLOAD"},
+      {"got/bob", "", "BAD_PAYLOAD"},        {"read/bob", "99999999999999", "BAD_PAYLOAD"}};
+  for (const Row& mark : marks) {
+    CAPTURE(mark[0]);
+    CAPTURE(mark[1]);
+    CHECK(alice.publish(mark[0], mark[1]) == 0);
+    CHECK(alice.expect_text("err").starts_with(mark[2] + " " + alice.topic(mark[0])));
+  }
+  instance.settle();
+  CHECK(alice.mqtt.drain().empty());
+}

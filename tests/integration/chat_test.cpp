@@ -216,3 +216,47 @@ TEST_CASE("chat: typing is shown to the other side and never stored") {
   instance.settle();
   CHECK(instance.stored_direct("alice", "bob").size() == 1);
 }
+
+TEST_CASE("chat: many conversations at once keep each their order") {
+  Instance instance{"alice"};
+  constexpr int people = 30;
+  constexpr int each = 20;
+  std::vector<std::string> names;
+  std::vector<Person> listeners;
+  for (int i = 0; i < people; ++i) {
+    names.push_back(with_number("p", i));
+    instance.user(names.back());
+    listeners.push_back(instance.person(names.back()));
+    listeners.back().listen({"inbox/+"});
+  }
+  Person alice = instance.person("alice");
+  for (int i = 1; i <= each; ++i) {
+    for (const std::string& name : names) {
+      alice.mqtt.publish_soon({.topic = alice.topic("send/" + name), .payload = std::to_string(i)});
+    }
+  }
+  REQUIRE(alice.mqtt.await_answers());
+  for (Person& listener : listeners) {
+    for (int i = 1; i <= each; ++i) {
+      REQUIRE(listener.expect_text("inbox/alice") == std::to_string(i));
+    }
+  }
+  CHECK(instance.database().number("SELECT count(*) FROM messages") == people * each);
+}
+
+TEST_CASE("chat: large messages in a burst arrive whole and in order") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person("alice");
+  Person bob = instance.person("bob");
+  bob.listen({"inbox/+", "inbox.json/+"});
+  constexpr int count = 60;
+  const auto text = [](int i) { return with_number(std::string(60'000, 'x'), i); };
+  for (int i = 1; i <= count; ++i) {
+    alice.mqtt.publish_soon({.topic = alice.topic("send/bob"), .payload = text(i)});
+  }
+  REQUIRE(alice.mqtt.await_answers());
+  for (int i = 1; i <= count; ++i) {
+    REQUIRE(bob.expect_text("inbox/alice") == text(i));
+    REQUIRE(bob.expect_text("inbox.json/alice").find(text(i)) != std::string::npos);
+  }
+}

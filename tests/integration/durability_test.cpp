@@ -224,3 +224,50 @@ TEST_CASE("durability: without PostgreSQL the broker answers at once, and all is
 TEST_CASE("durability: a crash of PostgreSQL under traffic loses and doubles nothing") {
   without_postgres(Postgres::Stop::immediate, Milliseconds{1'000});
 }
+
+TEST_CASE("durability: everything falls at once, and nothing that was PUBACKed is lost") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person("alice");
+  publish_range(alice, "bob", 1, 400);
+  instance.worker().kill();
+  instance.broker().kill();
+  Postgres::shared().stop(Postgres::Stop::immediate);
+  Postgres::shared().start();
+  instance.broker().start();
+  instance.start_worker();
+  check_stored(instance, 400);
+  instance.settle();
+  check_stored(instance, 400);
+}
+
+TEST_CASE("durability: far more than the worker takes at a time waits for it") {
+  Instance instance({"alice", "bob"}, {.config = "[link]\ncredit_records = 500\n"});
+  instance.kill_worker();
+  Person alice = instance.person("alice");
+  publish_range(alice, "bob", 1, 12'000);
+  instance.start_worker();
+  check_stored(instance, 12'000);
+}
+
+TEST_CASE("durability: a worker that is there before the broker waits for it") {
+  Instance instance({"alice", "bob"}, {.start_worker = false});
+  instance.broker().kill();
+  instance.worker().start();
+  instance.broker().start();
+  instance.wait_online();
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+"});
+  CHECK(alice.send("bob", "m1") == "stored 1");
+}
+
+TEST_CASE("durability: a worker that is there before PostgreSQL waits for it") {
+  Instance instance({"alice", "bob"}, {.start_worker = false});
+  Person alice = instance.person("alice");
+  CHECK(alice.publish("send/bob/m1", "m1") == 0);
+  Postgres::shared().stop(Postgres::Stop::fast);
+  instance.worker().start();
+  eventually("the worker noticed", [&] { return !instance.worker().log().empty(); });
+  CHECK(instance.worker().process().running());
+  Postgres::shared().start();
+  check_stored(instance, 1);
+}

@@ -109,12 +109,33 @@ TEST_CASE("limits: a small spool passes any number of messages while the worker 
   Instance instance({"alice", "bob"}, small_spool());
   Person alice = instance.person5("alice");
   alice.listen({"ack/+"});
-  std::vector<std::string> accepted;
   for (int i = 0; i < 3000; ++i) {
     const std::string ack = alice.send("bob", numbered(i));
     REQUIRE(ack == with_number("stored ", i + 1));
   }
   CHECK(instance.stored_direct("alice", "bob").size() == 3000);
+}
+
+TEST_CASE("limits: a small spool that went round many times survives kill -9 of the broker") {
+  Instance instance({"alice", "bob"}, small_spool());
+  std::vector<std::string> accepted;
+  for (int round = 0; round < 4; ++round) {
+    Person alice = instance.person("alice");
+    const int first = round * 1000;
+    for (int i = first; i < first + 1000; ++i) {
+      if (i % 200 == 0) instance.settle();  // so that it never gets full
+      if (i == first + 800) instance.kill_worker();
+      alice.mqtt.publish_soon({.topic = alice.topic("send/bob"), .payload = numbered(i)});
+      REQUIRE(alice.mqtt.await_answers(50));
+      accepted.push_back(numbered(i));
+    }
+    REQUIRE(alice.mqtt.await_answers());
+    instance.broker().kill();
+    instance.broker().start();
+    instance.start_worker();
+    instance.settle();
+  }
+  check_stored(instance, accepted);
 }
 
 TEST_CASE("limits: over the rate MQTT 5 is refused and MQTT 3.1.1 disconnected") {
@@ -152,12 +173,16 @@ TEST_CASE("limits: over the rate MQTT 5 is refused and MQTT 3.1.1 disconnected")
 TEST_CASE("limits: a JSON payload may be larger than a text, and no larger than its limit") {
   Instance instance{"alice", "bob"};
   Person alice = instance.person("alice");
+  Person bob = instance.person("bob");
   alice.listen({"ack/+"});
+  bob.listen({"inbox.json/+", "inbox.pb/+"});
   const auto body = [](std::size_t bytes) {
     return Json{{"body", std::string(bytes, 'A')}, {"content_type", "x/y"}}.dump();
   };
   CHECK(alice.publish("send.json/bob/b1", body(200'000)) == 0);
   CHECK(alice.expect_text("ack/b1") == "stored 1");
+  CHECK(Json::parse(bob.expect_text("inbox.json/alice"))["body"] == std::string(200'000, 'A'));
+  CHECK(bob.expect_text("inbox.pb/alice").size() > 150'000);
   CHECK(alice.publish("send.json/bob/b2", body(262'144)) == 0);
   CHECK(alice.expect_text("ack/b2") == "refused TOO_LARGE");
   CHECK(alice.publish("send.json/bob/b3", Json{{"text", std::string(65'537, 'x')}}.dump()) == 0);

@@ -74,6 +74,24 @@ TEST_CASE("revocation: token revoke drops live connections and refuses the old t
   CHECK(login_with(instance, "alice", fresh_token(instance, "alice")) == 0);
 }
 
+TEST_CASE("revocation: a device that was dropped keeps its subscriptions for a new token") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox/+"});
+  CHECK(instance.parley({"token", "revoke", "bob"}).code == 0);
+  CHECK(phone.mqtt.wait_closed());
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+"});
+  CHECK(alice.send("bob", "missed") == "stored 1");
+  ConnectOptions options = instance.device_login("bob", "phone");
+  options.password = fresh_token(instance, "bob");
+  Person again = instance.connected("bob", options);
+  CHECK(again.mqtt.session_present());
+  CHECK(again.expect_text("inbox/alice") == "missed");
+  CHECK(alice.send("bob", "live") == "stored 2");
+  CHECK(again.expect_text("inbox/alice") == "live");
+}
+
 TEST_CASE("revocation: a device's tokens can be revoked alone") {
   Instance instance{"alice"};
   ConnectOptions phone = instance.device_login("alice", "phone");
@@ -138,8 +156,13 @@ TEST_CASE("revocation: SIGHUP makes the broker read the keys again") {
   const std::string new_token = fresh_token(instance, "alice");
   CHECK(login_with(instance, "alice", new_token) == refused_v3);
   Person bob = instance.person("bob");
+  bob.listen({"inbox/+", "ack/+"});
   instance.broker().reload();
   wait_login(instance, "alice", new_token, 0);
+  CHECK(bob.send("alice", "still here") == "stored 1");
+  Person alice = instance.person("alice");
+  alice.publish("send/bob", "so am I");
+  CHECK(bob.expect_text("inbox/alice") == "so am I");
   CHECK(login_with(instance, "alice", old_token) == 0);  // both are good: rotation
   CHECK(bob.mqtt.ping());
   CHECK(instance.parley({"key", "retire", "1"}).code == 0);

@@ -121,6 +121,32 @@ TEST_CASE("room: everybody sees the messages of several senders in one order") {
   for (std::size_t i = 0; i < rows.size(); ++i) REQUIRE(rows[i][1] == seen[i]);
 }
 
+TEST_CASE("room: a message reaches every one of 300 members once") {
+  Instance instance{"alice"};
+  constexpr int size = 300;
+  std::vector<std::string> members{"alice"};
+  std::vector<Person> listeners;
+  for (int i = 1; i < size; ++i) {
+    members.push_back(with_number("m", i));
+    instance.user(members.back());
+    listeners.push_back(instance.person(members.back()));
+    listeners.back().listen({"inbox/+"});
+  }
+  instance.room("crowd", members);
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+"});
+  for (int i = 1; i <= 5; ++i) {
+    CHECK(alice.send("crowd", std::to_string(i)) == with_number("stored ", i));
+  }
+  for (Person& listener : listeners) {
+    for (int i = 1; i <= 5; ++i) {
+      REQUIRE(listener.expect_text("inbox/crowd") == with_number("alice: ", i));
+    }
+  }
+  instance.settle();
+  for (Person& listener : listeners) REQUIRE(listener.mqtt.drain().empty());
+}
+
 TEST_CASE("room: 10,000 lines of mosquitto_pub -l are stored and printed once each, in order") {
   Instance instance{"alice", "bob", "carol"};
   instance.room("ops", {"alice", "bob", "carol"});

@@ -40,6 +40,16 @@ void show_tail(const char* what, const std::string& log) {
   std::fprintf(stderr, "---- %s ----\n%s\n", what, tail.c_str());
 }
 
+/// What no log may hold, whatever the test was about.
+void check_log(const char* what, const std::string& log) {
+  for (const char* sign : {"Sanitizer", "runtime error:", "event=callback_threw", "event=bad_frame",
+                           "event=bad_record"}) {
+    const auto at = log.find(sign);
+    if (at == std::string::npos) continue;
+    ADD_FAIL_CHECK_AT(what, 0, log.substr(at, 4000));
+  }
+}
+
 constexpr int marker_conversations = 6;
 
 std::string marker_name(int number) { return with_number("marker", number); }
@@ -97,6 +107,8 @@ Instance::Instance(std::initializer_list<std::string> users, InstanceOptions opt
 Instance::Instance(InstanceOptions options) : Instance{{}, std::move(options)} {}
 
 Instance::~Instance() {
+  if (broker_) check_log("mosquitto", broker_->log());
+  if (worker_) check_log("parleyd", worker_->log());
   if (test_failed || std::uncaught_exceptions() > 0) {
     if (broker_) show_tail("mosquitto", broker_->log());
     if (worker_) show_tail("parleyd", worker_->log());
