@@ -236,27 +236,6 @@ TEST_CASE("backlog: it survives a restart of broker and worker") {
   expect_range(again, 1, 5);
 }
 
-TEST_CASE("backlog: a device that confirms gets again what it has not got, then peace") {
-  Instance instance({"alice", "bob"}, {.config = "[delivery]\nredeliver_after_ms = 500\n"
-                                                 "redeliver_max = 3\n"});
-  Person phone = instance.device("bob", "phone");
-  phone.listen({"inbox.json/+"});
-  send_range(instance, 1, 1);
-  expect_range(phone, 1, 1);
-  confirm(instance, phone, 1);
-  send_range(instance, 2, 3);
-  // Once live, then as often as configured, from the position on and in order.
-  for (int time = 0; time < 4; ++time) {
-    CAPTURE(time);
-    expect_range(phone, 2, 3);
-  }
-  confirm(instance, phone, 3);
-  send_range(instance, 4, 4);
-  expect_range(phone, 4, 4);
-  confirm(instance, phone, 4);
-  CHECK(seqs(instance, phone).empty());
-}
-
 TEST_CASE("backlog: got says who has what, also for the user as a whole") {
   Instance instance{"alice", "bob"};
   Person phone = instance.device("bob", "phone");

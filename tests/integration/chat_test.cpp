@@ -202,21 +202,6 @@ TEST_CASE("chat: one sender's messages keep their order across a burst") {
   }
 }
 
-TEST_CASE("chat: typing is shown to the other side and never stored") {
-  Instance instance{"alice", "bob"};
-  Person alice = instance.person("alice");
-  Person bob = instance.person("bob");
-  alice.listen({"ack/+"});
-  bob.listen({"typing.json/+", "inbox/+"});
-  CHECK(alice.send("bob", "first") == "stored 1");
-  alice.publish("typing/bob", "1", 0);
-  CHECK(bob.expect_text("typing.json/alice") == R"({"from":"alice","typing":true})");
-  alice.publish("typing/bob", "0", 0);
-  CHECK(bob.expect_text("typing.json/alice") == R"({"from":"alice","typing":false})");
-  instance.settle();
-  CHECK(instance.stored_direct("alice", "bob").size() == 1);
-}
-
 TEST_CASE("chat: many conversations at once keep each their order") {
   Instance instance{"alice"};
   constexpr int people = 30;
