@@ -156,6 +156,30 @@ TEST_CASE("ack: history is answered on re.json with its id, or -") {
   CHECK(around["result"]["messages"][2]["text"] == "m4");
 }
 
+TEST_CASE("ack: a page of history is bounded in bytes, and goes on where it ended") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+", "re.json/+"});
+  constexpr int count = 8;
+  for (int i = 1; i <= count; ++i)
+    alice.send("bob", with_number("m", i) + std::string(60'000, 'x'));
+  int before = count + 1;
+  int pages = 0;
+  while (before > 1) {
+    REQUIRE(++pages <= count);
+    alice.publish("do.json/history/h1",
+                  Json{{"conv", "bob"}, {"limit", 200}, {"before_seq", before}}.dump());
+    const std::string reply = alice.expect_text("re.json/h1");
+    CHECK(reply.size() < 400'000);
+    const Json page = Json::parse(reply)["result"];
+    REQUIRE(!page["messages"].empty());
+    CHECK(page["messages"].back()["seq"] == before - 1);
+    before = page["messages"][0]["seq"].get<int>();
+    CHECK(page["has_more"] == (before > 1));
+  }
+  CHECK(pages > 1);
+}
+
 TEST_CASE("ack: history is one's own only") {
   Instance instance{"alice", "bob", "eve"};
   Person alice = instance.person("alice");

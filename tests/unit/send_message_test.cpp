@@ -166,4 +166,18 @@ TEST_CASE("send_message: scope, name and what the plugin has refused") {
   CHECK(admit_send(limited, {Format::pb, "bob", ""}, small_limits()).error().format == Format::pb);
 }
 
+TEST_CASE(
+    "send_message: what would be too long as JSON for the link is refused, whatever its own form") {
+  Send send;
+  send.content.attachments.push_back({});
+  for (const std::size_t bytes : {80'000U, 100'000U}) {
+    CAPTURE(bytes);
+    send.content.attachments[0].name = std::string(bytes, '\x01');  // six times as long in JSON
+    const auto admitted =
+        admit_send(record(encode_send(Format::pb, send)), {Format::pb, "bob", "i"}, Limits{});
+    CHECK(admitted.has_value() == (bytes == 80'000U));
+    if (!admitted) CHECK(admitted.error().code == Code::too_large);
+  }
+}
+
 }  // namespace parley
