@@ -108,6 +108,19 @@ void Backlogs::ask(SessionNo session_no) {
     finish(session_no);
     return;
   }
+  // The client may have said `got` a moment ago, before it came back.
+  needs_.cursors.after_raised([this, session_no, id = run.id] {
+    if (current(session_no, id)) list(session_no);
+  });
+}
+
+void Backlogs::list(SessionNo session_no) {
+  const auto* session = needs_.sessions.find(session_no);
+  auto& run = runs_.at(session_no);
+  if (session == nullptr) {
+    retry(session_no);
+    return;
+  }
   // What is stored from here on may or may not be in the answer: it is kept, and compared by seq.
   run.live.clear();
   run.overflowed = false;

@@ -15,6 +15,7 @@
 #include "core/auto_got.hpp"
 #include "core/fan_out.hpp"
 #include "core/sessions.hpp"
+#include "worker/cursors.hpp"
 #include "worker/lanes.hpp"
 #include "worker/pg_link.hpp"
 #include "worker/plugin_link.hpp"
@@ -27,6 +28,7 @@ class Backlogs {
     PgLink& database;
     PluginLink& plugin;
     Lanes& lanes;
+    Cursors& cursors;
     Sessions& sessions;
     AutoGot& auto_got;
     std::function<void()> turn;  // something was delivered outside a turn: end it
@@ -69,6 +71,7 @@ class Backlogs {
   };
   void next_waiting();
   void ask(SessionNo session_no);
+  void list(SessionNo session_no);
   void listed(SessionNo session_no, const std::vector<PgRows>& results);
   void next_page(SessionNo session_no);
   void page(SessionNo session_no, const sql::Behind& behind,

@@ -55,12 +55,25 @@ void Cursors::tick() {
   });
 }
 
+void Cursors::after_raised(std::function<void()> fn) {
+  if (idle()) {
+    fn();
+  } else if (waiting_.empty()) {
+    after_this_.push_back(std::move(fn));
+  } else {
+    after_next_.push_back(std::move(fn));
+    flush();
+  }
+}
+
 void Cursors::flush() {
   if (busy_ || waiting_.empty()) return;
   std::vector<Waiting> batch;
-  while (!waiting_.empty() && batch.size() < batch_max) {
+  // Somebody waits for all of it: then all of it goes.
+  while (!waiting_.empty() && (batch.size() < batch_max || !after_next_.empty())) {
     batch.push_back(std::move(waiting_.extract(waiting_.begin()).mapped()));
   }
+  after_this_ = std::exchange(after_next_, {});
   busy_ = true;
   send(std::move(batch));
 }
@@ -87,6 +100,8 @@ void Cursors::send(std::vector<Waiting> batch) {
       for (const auto& one : *kept) {
         for (const auto& origin : one.origins) done_(origin);
       }
+      for (const auto& fn : std::exchange(after_this_, {})) fn();
+      if (!after_next_.empty()) flush();
       return;
     }
     // Cursors only rise: raising them again with what came meanwhile is the same.
@@ -95,6 +110,8 @@ void Cursors::send(std::vector<Waiting> batch) {
       auto& waiting = add(one.update);
       waiting.origins.insert(waiting.origins.end(), one.origins.begin(), one.origins.end());
     }
+    after_next_.insert(after_next_.end(), after_this_.begin(), after_this_.end());
+    after_this_.clear();
   });
 }
 

@@ -29,6 +29,9 @@ class Cursors {
   [[nodiscard]] bool idle() const { return waiting_.empty() && !busy_; }
   /// Writes what is waiting now instead of at the next turn of the timer.
   void flush();
+  /// Calls back once everything raised so far is committed; at once if it is. For those who are
+  /// about to read what a client said a moment ago.
+  void after_raised(std::function<void()> fn);
 
  private:
   using Key = std::tuple<UserId, std::string, ConversationId>;
@@ -45,6 +48,8 @@ class Cursors {
   PgLink database_;
   std::map<Key, Waiting> waiting_;
   bool busy_ = false;
+  std::vector<std::function<void()>> after_this_;  // the batch that is on its way
+  std::vector<std::function<void()>> after_next_;  // the one that takes all that is waiting
 };
 
 }  // namespace parley

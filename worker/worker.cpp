@@ -75,7 +75,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                  turn();
                }},
       backlogs_{loop_,
-                {database_, plugin_, lanes_, sessions_, auto_got_, [this] { turn(); }},
+                {database_, plugin_, lanes_, cursors_, sessions_, auto_got_, [this] { turn(); }},
                 config.limits.sync_messages_max},
       dispatch_{loop_,
                 config,
