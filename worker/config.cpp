@@ -54,8 +54,6 @@ void for_each_field(Fields& fields, Config& c) {
   fields.number("typing_per_s", c.limits.typing_per_s, 1, 1'000'000);
   fields.number("sync_messages_max", c.limits.sync_messages_max, 1, 1'000'000);
   fields.section("delivery");
-  fields.number("redeliver_after_ms", c.delivery.redeliver_after_ms, 100, 86'400'000);
-  fields.number("redeliver_max", c.delivery.redeliver_max, 0, 1'000);
   fields.number("request_timeout_ms", c.delivery.request_timeout_ms, 100, 600'000);
   fields.section("link");
   fields.number("credit_records", c.link.credit_records, 1, 1'000'000);

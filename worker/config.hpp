@@ -23,8 +23,6 @@ struct DatabaseConfig {
   std::uint32_t lanes = 2;
 };
 struct DeliveryConfig {
-  std::uint32_t redeliver_after_ms = 10'000;
-  std::uint32_t redeliver_max = 3;  // times
   std::uint32_t request_timeout_ms = 5'000;
 };
 struct LinkConfig {

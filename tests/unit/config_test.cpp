@@ -32,7 +32,7 @@ TEST_CASE("config: what is required is enough, and the rest has defaults") {
   CHECK(config->broker.port == 1883);
   CHECK(config->broker.prefix == "im");
   CHECK(config->limits.text_bytes_max == Limits{}.text_bytes_max);
-  CHECK(config->delivery.redeliver_max == 3);
+  CHECK(config->delivery.request_timeout_ms == 5'000);
   CHECK(config->log.level == LogLevel::info);
 }
 
