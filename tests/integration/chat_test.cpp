@@ -202,6 +202,19 @@ TEST_CASE("chat: one sender's messages keep their order across a burst") {
   }
 }
 
+TEST_CASE("chat: typing is never stored, and no message to anybody") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person5("alice");
+  Person bob = instance.person("bob");
+  alice.listen({"ack/+", "err"});
+  bob.listen({"inbox/+", "inbox.json/+"});
+  for (const char* payload : {"1", "0", ""}) alice.publish("typing/bob", payload, 0);
+  instance.settle();
+  CHECK(instance.stored_direct("alice", "bob").empty());
+  CHECK(alice.mqtt.drain().empty());
+  CHECK(bob.mqtt.drain().empty());
+}
+
 TEST_CASE("chat: many conversations at once keep each their order") {
   Instance instance{"alice"};
   constexpr int people = 30;
