@@ -3,6 +3,9 @@
 #include <libpq-fe.h>
 
 #include <CLI/CLI.hpp>
+#include <asio/connect.hpp>
+#include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -11,6 +14,7 @@
 #include <string>
 #include <thread>
 
+#include "core/keyring.hpp"
 #include "worker/config.hpp"
 #include "worker/log.hpp"
 #include "worker/migrations.hpp"
@@ -42,6 +46,27 @@ Connection connect(const std::string& uri) {
   return {nullptr, &PQfinish};
 }
 
+/// Waits until somebody listens where the broker should be.
+bool wait_for_broker(const parley::BrokerConfig& broker) {
+  bool reported = false;
+  while (stop_asked == 0) {
+    asio::io_context loop;
+    asio::ip::tcp::resolver resolver{loop};
+    asio::ip::tcp::socket socket{loop};
+    asio::error_code error;
+    const auto addresses = resolver.resolve(broker.host, std::to_string(broker.port), error);
+    if (!error) asio::connect(socket, addresses, error);
+    if (!error) return true;
+    if (!reported) {
+      parley::log::warn("event=broker_waiting host={} port={} err={}", broker.host, broker.port,
+                        parley::log::quoted(error.message()));
+      reported = true;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds{200});
+  }
+  return false;
+}
+
 std::optional<parley::sql::Claim> claim_lanes(const Connection& connection, std::uint32_t lanes) {
   const auto query = parley::sql::claim_lanes(lanes);
   const auto types = query.params.types();
@@ -63,6 +88,15 @@ int run(const parley::Config& config) {
   std::signal(SIGTERM, [](int) { stop_asked = 1; });
   std::signal(SIGINT, [](int) { stop_asked = 1; });
   std::signal(SIGPIPE, SIG_IGN);
+  // What could never work must not take the lanes away from a worker that does.
+  if (const auto keys = parley::load_key_file(config.broker.key_file);
+      !keys || keys->newest(true) == nullptr) {
+    parley::log::error("event=no_service_key file={} err={}", config.broker.key_file,
+                       parley::log::quoted(keys ? "no active service key: parley key new --service"
+                                                : keys.error()));
+    return static_cast<int>(Ending::failed);
+  }
+  if (!wait_for_broker(config.broker)) return static_cast<int>(Ending::stopped);
   std::optional<parley::sql::Claim> claim;
   {
     const auto connection = connect(config.database.uri);

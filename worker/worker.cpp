@@ -148,6 +148,8 @@ Lanes::Handlers Worker::lane_handlers() {
   };
   handlers.superseded = [this] {
     log::error("event=superseded epoch={}", claim_.epoch);
+    // If the other one is there, the plugin does not listen to this any more.
+    plugin_.publish_retained(status_topic(config_.broker.prefix), "offline");
     end(Ending::superseded);
   };
   handlers.partition_missing = [this] {
