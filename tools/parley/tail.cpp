@@ -18,7 +18,7 @@ constexpr std::chrono::seconds connect_patience{10};
 constexpr std::chrono::milliseconds look_for_signal_every{200};
 constexpr std::chrono::seconds pause_max{30};
 
-/// SIGINT, SIGTERM and a closed output, taken in turn instead of whenever they come. Must exist
+/// SIGINT and SIGTERM, taken in turn instead of whenever they come. Must exist
 /// before any thread does, as threads inherit what is blocked.
 class StopSignals {
  public:
