@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/instance.hpp"
+#include "tests/support/process.hpp"
 
 using namespace parley::test;
 using Json = nlohmann::json;
@@ -45,6 +47,25 @@ TEST_CASE("failover: a second worker takes over, the first one ends with a code 
   }
   CHECK(second.process().running());
   CHECK(second.stop() == 0);
+}
+
+TEST_CASE("failover: a worker that could never work takes nothing over") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+"});
+  const std::string bad = instance.config_path() + ".bad";
+  {
+    std::ifstream good{instance.config_path()};
+    std::ofstream copy{bad};
+    for (std::string line; std::getline(good, line);) {
+      copy << (line.starts_with("key_file") ? "key_file = \"no-such-file\"" : line) << '\n';
+    }
+  }
+  const Ran ran = run(Command{.argv = {PARLEY_WORKER, "--config", bad}});
+  CHECK(ran.code == 1);
+  CHECK(ran.err.find("no_service_key") != std::string::npos);
+  CHECK(alice.send("bob", "still there") == "stored 1");
+  CHECK(instance.worker().process().running());
 }
 
 TEST_CASE("failover: after the takeover the status is online, and all goes on") {
