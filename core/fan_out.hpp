@@ -35,7 +35,6 @@ std::string_view conv_for(const Conversation& conversation, UserId member);
 struct StoredMessage {
   ConversationId conversation;
   UserId sender;
-  std::string from;
   Message message;  // `conv` is not set: it depends on who reads it
 };
 

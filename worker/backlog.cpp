@@ -18,7 +18,7 @@ constexpr std::size_t live_max = 4'096;  // messages kept per session while it c
 }  // namespace
 
 StoredMessage stored_message(ConversationId conversation, const sql::MessageRow& row) {
-  StoredMessage stored{conversation, row.sender_id, row.sender, {}};
+  StoredMessage stored{conversation, row.sender_id, {}};
   auto& message = stored.message;
   message.id = row.request_id;
   message.from = row.sender;
@@ -176,7 +176,6 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) 
     return;
   }
   const auto kind = sql::session_kind_of(results.at(results.size() - 2));
-  run.observes = kind.observes;
   if (!kind.observes && !kind.confirms) {
     needs_.auto_got.follow(session_no, session->user_id, session->device,
                            got_after_ms(session->keep_alive_s));

@@ -65,7 +65,6 @@ class Backlogs {
     std::deque<sql::Behind> todo;
     std::deque<Live> live;  // stored meanwhile; bounded
     bool overflowed = false;
-    bool observes = false;
     bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
   };

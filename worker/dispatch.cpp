@@ -32,7 +32,7 @@ std::string_view property_of(const link::InboundRecord& record, std::string_view
 }
 
 StoredMessage stored_of(const PendingSend& pending, const sql::StoreOutcome& outcome) {
-  StoredMessage stored{pending.conversation, pending.record.user_id, pending.record.user, {}};
+  StoredMessage stored{pending.conversation, pending.record.user_id, {}};
   auto& message = stored.message;
   message.id = pending.send.id;
   message.from = pending.record.user;

@@ -22,7 +22,7 @@ Conversation room() {
 }
 
 StoredMessage said_by_alice(ConversationId conversation) {
-  StoredMessage stored{conversation, UserId{1}, "alice", {}};
+  StoredMessage stored{conversation, UserId{1}, {}};
   stored.message.from = "alice";
   stored.message.id = "id1";
   stored.message.seq = 5;
