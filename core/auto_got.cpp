@@ -37,7 +37,7 @@ std::vector<AutoGot::Due> AutoGot::due(MonoMillis now) {
     while (!session.buckets.empty() &&
            now.value - session.buckets.front().begun_at.value >= session.after_ms + bucket_ms) {
       for (const auto& [conversation, seq] : session.buckets.front().seqs) {
-        due.push_back({session.user, session.device, conversation, seq});
+        due.push_back({session_no, session.user, session.device, conversation, seq});
       }
       session.buckets.pop_front();
     }

@@ -18,6 +18,7 @@ std::int64_t got_after_ms(std::uint32_t keep_alive_s);
 class AutoGot {
  public:
   struct Due {
+    SessionNo session_no = 0;
     UserId user;
     std::string device;
     ConversationId conversation;

@@ -15,8 +15,9 @@ namespace parley {
 
 /// What holds for everything behind it in the queue, until the next one.
 struct Gate {
-  SessionNo only = 0;                     // 0: everybody
-  std::vector<link::SyncDone> sync_done;  // have caught up: live messages reach them from here on
+  SessionNo only = 0;                       // 0: everybody
+  std::vector<link::SyncDone> sync_done{};  // have caught up: live messages reach them from here on
+  std::vector<link::Hold> holds{};          // live messages are held back from them from here on
 };
 
 class Gates {

@@ -73,6 +73,7 @@ struct Session {
   bool syncing = false;
   std::uint8_t scope = 0;
   std::uint32_t sync_no = 0;  // counts how often it had to be brought up to date
+  std::uint32_t hold_no = 0;  // of the last hold that was carried out
 };
 struct SessionDown {
   SessionNo session_no = 0;
@@ -142,6 +143,12 @@ struct SyncDone {
   std::uint32_t sync_no = 0;
   bool operator==(const SyncDone&) const = default;
 };
+/// From here on live messages are held back from the session, until the next SyncDone.
+struct Hold {
+  SessionNo session_no = 0;
+  std::uint32_t hold_no = 0;
+  bool operator==(const Hold&) const = default;
+};
 struct OutboundBatch {
   std::uint64_t batch_no = 0;
   std::vector<Generation> generations;
@@ -149,6 +156,7 @@ struct OutboundBatch {
   bool generations_last = false;
   std::vector<Delivery> deliveries;
   std::vector<SyncDone> sync_done;
+  std::vector<Hold> holds;
   std::optional<Commit> commit;
 };
 struct WorkerFrame {

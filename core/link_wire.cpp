@@ -89,6 +89,7 @@ void put(const Session& from, v1::Session& to) {
   to.set_protocol_version(from.protocol_version);
   to.set_syncing(from.syncing);
   to.set_sync_no(from.sync_no);
+  to.set_hold_no(from.hold_no);
   to.set_scope(from.scope);
 }
 
@@ -106,6 +107,7 @@ std::optional<Session> take(const v1::Session& from) {
   to.protocol_version = from.protocol_version();
   to.syncing = from.syncing();
   to.sync_no = from.sync_no();
+  to.hold_no = from.hold_no();
   if (!take_scope(from.scope(), to.scope)) return std::nullopt;
   return to;
 }
@@ -238,6 +240,11 @@ void put(const OutboundBatch& from, v1::OutboundBatch& to) {
     added.set_session_no(done.session_no);
     added.set_sync_no(done.sync_no);
   }
+  for (const Hold& hold : from.holds) {
+    auto& added = *to.add_holds();
+    added.set_session_no(hold.session_no);
+    added.set_hold_no(hold.hold_no);
+  }
   if (from.commit) put(*from.commit, *to.mutable_commit());
 }
 
@@ -255,6 +262,7 @@ std::optional<OutboundBatch> take(const v1::OutboundBatch& from) {
   for (const auto& delivery : from.deliveries()) to.deliveries.push_back(take(delivery));
   for (const auto& done : from.sync_done())
     to.sync_done.push_back({done.session_no(), done.sync_no()});
+  for (const auto& hold : from.holds()) to.holds.push_back({hold.session_no(), hold.hold_no()});
   if (from.has_commit()) {
     to.commit = take(from.commit());
     if (!to.commit) return std::nullopt;

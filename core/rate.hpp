@@ -14,8 +14,16 @@ class TokenBucket {
   TokenBucket(std::uint32_t rate_per_s, std::uint32_t burst);
   /// Takes one, if there is one. A clock that goes backwards adds nothing.
   bool take(MonoMillis now);
+  /// How many there are, rounded down; negative in debt.
+  std::int64_t level(MonoMillis now);
+  /// Takes so many whether they are there or not: the debt is waited for afterwards.
+  void spend(std::uint32_t count) { level_ -= std::int64_t{count} * 1000; }
+  /// Gives so many more, never above the burst in sum.
+  void add(std::uint32_t count);
 
  private:
+  void fill(MonoMillis now);
+
   std::int64_t rate_per_s_;
   std::int64_t full_;   // in thousandths, so that a millisecond adds a whole number
   std::int64_t level_;  // in thousandths

@@ -41,6 +41,11 @@ void Sessions::synced(SessionNo session_no) {
   if (found != sessions_.end()) found->second.syncing = false;
 }
 
+void Sessions::hold(SessionNo session_no) {
+  const auto found = sessions_.find(session_no);
+  if (found != sessions_.end()) found->second.syncing = true;
+}
+
 const link::Session* Sessions::find(SessionNo session_no) const {
   const auto found = sessions_.find(session_no);
   return found == sessions_.end() ? nullptr : &found->second;

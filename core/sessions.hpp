@@ -21,6 +21,8 @@ class Sessions {
   void down(SessionNo session_no);
   /// The session has caught up: live messages reach it now.
   void synced(SessionNo session_no);
+  /// From now on they do not.
+  void hold(SessionNo session_no);
 
   [[nodiscard]] const link::Session* find(SessionNo session_no) const;
   /// Session numbers of one user; empty if he is not connected.

@@ -166,7 +166,7 @@ void Link::on_batch(const link::OutboundBatch& batch) {
   // What is meant for one session needs fences, and those need the worker's other connection.
   // Without it the batch stays unapplied: the worker sends it again.
   const bool needs_fences =
-      !batch.sync_done.empty() ||
+      !batch.sync_done.empty() || !batch.holds.empty() ||
       std::any_of(batch.deliveries.begin(), batch.deliveries.end(),
                   [](const link::Delivery& delivery) { return delivery.session_no != 0; });
   if (needs_fences && !(open() && receiver_->sees_fence)) return;
@@ -196,7 +196,7 @@ void Link::expand(const link::OutboundBatch& batch) {
         outlet_.to_user(*user, item);
     }
   }
-  outlet_.sync_done(batch.sync_done);
+  outlet_.turn_over(batch.sync_done, batch.holds);
   if (batch.commit) release(*batch.commit);
 }
 

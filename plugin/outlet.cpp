@@ -26,7 +26,7 @@ void Outlet::fence(Gate gate) {
 void Outlet::to_user(const User& user, const Item& item) {
   const std::uint32_t feed = feed_of(item.suffix);
   if (feed == 0 || (user.feeds & feed) == 0) return;
-  if (gates_.needs_gate(item.only)) fence({item.only, {}});
+  if (gates_.needs_gate(item.only)) fence({item.only});
 
   OutProperties properties;
   if (user.has_mqtt5) {
@@ -43,8 +43,9 @@ void Outlet::to_user(const User& user, const Item& item) {
   }
 }
 
-void Outlet::sync_done(std::vector<link::SyncDone> sessions) {
-  if (!sessions.empty()) fence({0, std::move(sessions)});
+void Outlet::turn_over(std::vector<link::SyncDone> sync_done, std::vector<link::Hold> holds) {
+  if (sync_done.empty() && holds.empty()) return;
+  fence({0, std::move(sync_done), std::move(holds)});
 }
 
 void Outlet::error_line(Session& session, Code code, std::string_view topic,
@@ -56,7 +57,9 @@ void Outlet::error_line(Session& session, Code code, std::string_view topic,
 }
 
 void Outlet::pass_fence() {
-  for (const auto& done : gates_.pass().sync_done) sessions_.sync_done(done);
+  const Gate gate = gates_.pass();
+  for (const auto& done : gate.sync_done) sessions_.sync_done(done);
+  for (const auto& hold : gate.holds) sessions_.hold(hold);
 }
 
 bool Outlet::lets_through(const Session& session, std::uint32_t of) const {
@@ -76,6 +79,11 @@ void Outlet::begin_tick() {
     ++counters_.gates_lost;
     if (gate.only != 0) sessions_.sync_again(gate.only);
     for (const auto& done : gate.sync_done) sessions_.sync_again(done.session_no);
+    for (const auto& hold : gate.holds) {
+      // What went out behind it as live messages the worker takes for held back: all of it again.
+      sessions_.hold(hold);
+      sessions_.sync_again(hold.session_no);
+    }
   }
 }
 

@@ -49,8 +49,8 @@ class Outlet {
   };
   /// Publishes it if a session of the user could be given it.
   void to_user(const User& user, const Item& item);
-  /// From here on these sessions have caught up.
-  void sync_done(std::vector<link::SyncDone> sessions);
+  /// From here on the first have caught up, and the second are to be brought up to date again.
+  void turn_over(std::vector<link::SyncDone> sync_done, std::vector<link::Hold> holds);
   /// A refusal that the protocol cannot tell, as a line on the user's `err`.
   void error_line(Session& session, Code code, std::string_view topic, std::string_view detail,
                   MonoMillis now);

@@ -197,6 +197,14 @@ void Sessions::sync_done(const link::SyncDone& done) {
   if (session != nullptr && session->sync_no == done.sync_no) session->syncing = false;
 }
 
+void Sessions::hold(const link::Hold& hold) {
+  Session* session = find(hold.session_no);
+  if (session == nullptr || session->life == Life::dead) return;
+  session->hold_no = hold.hold_no;
+  begin_sync(*session);
+  mark_changed(*session);
+}
+
 void Sessions::sync_again(SessionNo no) {
   Session* session = find(no);
   if (session == nullptr || session->life == Life::dead) return;
@@ -285,6 +293,7 @@ link::Session Sessions::describe(const Session& session) const {
   told.protocol_version = static_cast<std::uint32_t>(session.connection.protocol_version);
   told.syncing = session.syncing;
   told.sync_no = session.sync_no;
+  told.hold_no = session.hold_no;
   told.scope = session.identity.scope;
   return told;
 }

@@ -62,6 +62,7 @@ struct Session {
   SessionFeeds feeds;
   bool syncing = false;       // contents wait until the worker has sent what it missed
   std::uint32_t sync_no = 0;  // how often that was; an answer to an earlier time does not count
+  std::uint32_t hold_no = 0;  // the last time that the worker asked for it
   bool announced = false;     // the worker knows of it
   bool changed = false;       // the worker is to be told at the tick
   bool sees_inbound = false;  // a service's subscriptions to the link's topics
@@ -120,6 +121,8 @@ class Sessions {
   void unsubscribe(Session& session, std::string_view filter);
   /// It has caught up.
   void sync_done(const link::SyncDone& done);
+  /// The worker is going to bring it up to date again.
+  void hold(const link::Hold& hold);
   /// What was meant to bring it up to date was lost: again.
   void sync_again(SessionNo no);
 

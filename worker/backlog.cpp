@@ -1,6 +1,7 @@
 #include "worker/backlog.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <utility>
 
@@ -10,11 +11,17 @@
 
 namespace parley {
 namespace {
-constexpr std::size_t runs_max = 32;                // at once; the others wait
+constexpr std::size_t active_max = 32;              // runs at once; the others wait
 constexpr std::int64_t page_max = 200;              // messages
 constexpr std::size_t page_bytes_max = 128 * 1024;  // as stored; about
 constexpr auto retry_after = std::chrono::milliseconds{300};
 constexpr std::size_t live_max = 4'096;  // messages kept per session while it catches up
+constexpr auto tick_every = std::chrono::milliseconds{50};
+
+/// What one message of another user is to this session.
+std::uint32_t packets_of(const link::Session& session) {
+  return static_cast<std::uint32_t>(std::popcount(session.feeds & feed::inbox_any));
+}
 }  // namespace
 
 StoredMessage stored_message(ConversationId conversation, const sql::MessageRow& row) {
@@ -36,62 +43,126 @@ StoredMessage stored_message(ConversationId conversation, const sql::MessageRow&
   return stored;
 }
 
+Backlogs::Backlogs(asio::io_context& loop, Needs needs, Settings settings)
+    : retry_timer_{loop},
+      tick_timer_{loop},
+      needs_{std::move(needs)},
+      settings_{settings},
+      next_hold_no_{std::max(1U, settings.first_hold_no)} {}
+
+void Backlogs::start() { tick(); }
+
 bool Backlogs::current(SessionNo session_no, std::uint64_t id) const {
   const auto found = runs_.find(session_no);
   return found != runs_.end() && found->second.id == id;
 }
 
-void Backlogs::start(const link::Session& session) {
-  const auto finished = finished_.find(session.session_no);
-  if (finished != finished_.end() && finished->second == session.sync_no) {
-    needs_.sessions.synced(session.session_no);  // the plugin is about to hear it
+void Backlogs::changed(const link::Session& session) {
+  const auto session_no = session.session_no;
+  const auto known = runs_.find(session_no);
+  if (known != runs_.end() && known->second.state == State::holding) {
+    held(known->second, session);
     return;
   }
-  const auto [entry, fresh] = runs_.try_emplace(session.session_no);
-  auto& run = entry->second;
-  if (!fresh && run.sync_no == session.sync_no) return;
-  // Once more: what was sent stays sent.
-  const bool begun = run.id != 0;
-  run.sync_no = session.sync_no;
-  run.wait_for = 0;
-  if (begun) {
-    run.id = ++last_id_;
-    ask(session.session_no);
-  } else if (fresh) {
-    waiting_.push_back(session.session_no);
-    next_waiting();
+  if (!session.syncing) return;
+  const auto finished = finished_.find(session_no);
+  if (finished != finished_.end() && finished->second == session.sync_no) {
+    needs_.sessions.synced(session_no);  // the plugin is about to hear it
+    return;
   }
+  if (known == runs_.end()) {
+    needs_.positions.begin(session_no);
+    auto& run = runs_.try_emplace(session_no, settings_.delivery).first->second;
+    run.sync_no = session.sync_no;
+    enqueue(session_no, run);
+    return;
+  }
+  auto& run = known->second;
+  if (run.sync_no == session.sync_no) return;
+  // Once more: what was sent stays sent.
+  run.sync_no = session.sync_no;
+  if (run.state == State::active) {
+    run.id = ++last_id_;
+    ask(session_no);
+  }
+}
+
+void Backlogs::held(Run& run, const link::Session& session) {
+  needs_.sessions.hold(session.session_no);
+  if (session.hold_no != run.hold_no) {
+    // From before. If the plugin itself began again with the session, some that were published
+    // live did not reach it.
+    run.anew = run.anew || session.sync_no >= run.sync_no;
+    return;
+  }
+  if (run.anew || session.sync_no != run.sync_no) needs_.positions.begin(session.session_no);
+  run.sync_no = session.sync_no;
+  enqueue(session.session_no, run);
+}
+
+void Backlogs::hold(SessionNo session_no) {
+  const auto* session = needs_.sessions.find(session_no);
+  if (session == nullptr || session->syncing || runs_.contains(session_no)) return;
+  auto& run = runs_.try_emplace(session_no, settings_.delivery).first->second;
+  run.state = State::holding;
+  run.sync_no = session->sync_no + 1;
+  run.hold_no = next_hold_no_++;
+  needs_.sessions.hold(session_no);
+  needs_.plugin.hold({session_no, run.hold_no});
+}
+
+void Backlogs::hold_full() {
+  for (const auto session_no : std::exchange(full_, {})) hold(session_no);
 }
 
 void Backlogs::drop(SessionNo session_no) {
   finished_.erase(session_no);
+  blocked_.erase(session_no);
+  needs_.positions.drop(session_no);
   const auto found = runs_.find(session_no);
   if (found == runs_.end()) return;
-  if (found->second.id != 0) --running_;
+  if (found->second.state == State::active) --active_;
   runs_.erase(found);
   next_waiting();
 }
 
 void Backlogs::forget_gone() {
+  const auto is_up = [this](SessionNo session_no) {
+    return needs_.sessions.find(session_no) != nullptr;
+  };
   std::vector<SessionNo> gone;
   for (const auto& [session_no, run] : runs_) {
-    if (needs_.sessions.find(session_no) == nullptr) gone.push_back(session_no);
+    if (!is_up(session_no)) gone.push_back(session_no);
   }
   for (const auto session_no : gone) drop(session_no);
-  std::erase_if(finished_,
-                [this](const auto& entry) { return needs_.sessions.find(entry.first) == nullptr; });
+  std::erase_if(finished_, [&](const auto& entry) { return !is_up(entry.first); });
+  needs_.positions.keep_only(is_up);
+}
+
+void Backlogs::lost_sight() {
+  for (auto& [session_no, run] : runs_) {
+    run.live.clear();
+    run.overflowed = true;
+  }
+}
+
+void Backlogs::enqueue(SessionNo session_no, Run& run) {
+  run.state = State::waiting;
+  waiting_.push_back(session_no);
+  next_waiting();
 }
 
 void Backlogs::next_waiting() {
   // A session that needs nothing is finished at once, and that comes back here.
   if (std::exchange(starting_, true)) return;
-  while (!waiting_.empty() && running_ < runs_max) {
+  while (!waiting_.empty() && active_ < active_max) {
     const auto session_no = waiting_.front();
     waiting_.pop_front();
     const auto found = runs_.find(session_no);
-    if (found == runs_.end() || found->second.id != 0) continue;
+    if (found == runs_.end() || found->second.state != State::waiting) continue;
+    found->second.state = State::active;
     found->second.id = ++last_id_;
-    ++running_;
+    ++active_;
     ask(session_no);
   }
   starting_ = false;
@@ -100,6 +171,7 @@ void Backlogs::next_waiting() {
 void Backlogs::ask(SessionNo session_no) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
+  run.wait_for = 0;
   if (session == nullptr) {  // a snapshot is on its way: it says whether the session is still there
     retry(session_no);
     return;
@@ -123,6 +195,7 @@ void Backlogs::list(SessionNo session_no) {
   }
   // What is stored from here on may or may not be in the answer: it is kept, and compared by seq.
   run.live.clear();
+  run.passed.clear();
   run.overflowed = false;
   std::vector<PgQuery> queries;
   if (!session->device.empty())
@@ -143,8 +216,8 @@ void Backlogs::list(SessionNo session_no) {
 void Backlogs::retry(SessionNo session_no) {
   retrying_.push_back({session_no, runs_.at(session_no).id});
   if (retrying_.size() > 1) return;
-  timer_.expires_after(retry_after);
-  timer_.async_wait([this](const asio::error_code& error) {
+  retry_timer_.expires_after(retry_after);
+  retry_timer_.async_wait([this](const asio::error_code& error) {
     if (error) return;
     for (const auto& due : std::exchange(retrying_, {})) {
       // With a new answer of the database; what was sent already is remembered.
@@ -160,11 +233,19 @@ void Backlogs::follow(SessionNo session_no) {
   queries.push_back(sql::session_kind(session->user_id, session->device));
   needs_.database.submit(std::move(queries), [this, session_no](auto result) {
     const auto* up = needs_.sessions.find(session_no);
-    if (!result || up == nullptr)
-      return;  // without it the device just gets some messages twice later
-    const auto kind = sql::session_kind_of(result->at(0));
-    if (kind.observes || kind.confirms) return;
-    needs_.auto_got.follow(session_no, up->user_id, up->device, got_after_ms(up->keep_alive_s));
+    if (up == nullptr || up->syncing) return;
+    // Without an answer the device just gets some messages twice later; one that confirms would
+    // miss some, so it is taken for such a one.
+    const auto kind = result ? sql::session_kind_of(result->at(0))
+                             : sql::SessionKind{up->device.empty(), !up->device.empty()};
+    needs_.positions.drop(session_no);
+    if (kind.confirms) {
+      // Nobody knows what it has been sent and has not confirmed: from its mark on, again.
+      hold(session_no);
+      needs_.turn();
+    } else if (!kind.observes) {
+      needs_.auto_got.follow(session_no, up->user_id, up->device, got_after_ms(up->keep_alive_s));
+    }
   });
 }
 
@@ -176,19 +257,24 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) 
     return;
   }
   const auto kind = sql::session_kind_of(results.at(results.size() - 2));
-  if (!kind.observes && !kind.confirms) {
+  if (!needs_.positions.follows(session_no)) needs_.positions.begin(session_no);
+  if (kind.confirms) {
+    needs_.positions.set_confirms(session_no, mono_now());
+  } else if (!kind.observes && !needs_.positions.confirms(session_no)) {
     needs_.auto_got.follow(session_no, session->user_id, session->device,
                            got_after_ms(session->keep_alive_s));
   }
   run.todo.clear();
-  if (!kind.observes) {
+  if (kind.observes) {
+    needs_.positions.drop(session_no);
+  } else {
     for (auto& behind : sql::behind_of(results.back())) {
-      auto& sent = run.sent[behind.conversation];
-      sent = std::max(sent, behind.got_seq);
-      if (sent >= behind.last_seq || !covers(*session, behind.conv)) continue;
-      if (!run.listed && behind.last_seq - sent > sync_messages_max_) {
-        sent = behind.last_seq - sync_messages_max_;
-        truncated(*session, behind, sent + 1);
+      const auto position = needs_.positions.position(session_no, behind.conversation);
+      behind.got_seq = std::max(behind.got_seq, position.value_or(0));
+      if (behind.got_seq >= behind.last_seq || !covers(*session, behind.conv)) continue;
+      if (!run.listed && behind.last_seq - behind.got_seq > settings_.sync_messages_max) {
+        behind.got_seq = behind.last_seq - settings_.sync_messages_max;
+        truncated(*session, behind, behind.got_seq + 1);
       }
       run.todo.push_back(std::move(behind));
     }
@@ -198,6 +284,7 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) 
 }
 
 void Backlogs::truncated(const link::Session& session, const sql::Behind& behind, Seq from) {
+  needs_.positions.sent(session.session_no, {behind.conversation, from - 1, 0}, mono_now());
   const Truncated event{behind.conv, behind.last_rev, wall_now(), from};
   for (const auto& [bit, format] :
        {std::pair{feed::event_json, Format::json}, {feed::event_pb, Format::pb}}) {
@@ -212,6 +299,14 @@ void Backlogs::truncated(const link::Session& session, const sql::Behind& behind
   }
 }
 
+/// How many packets may be sent now.
+std::int64_t Backlogs::allowance(SessionNo session_no) {
+  // What a client does not confirm is only paced: nobody can tell when it has it.
+  const auto paced = runs_.at(session_no).pace.level(mono_now());
+  if (!needs_.positions.confirms(session_no)) return paced;
+  return paced <= 0 ? 0 : std::int64_t{needs_.positions.room(session_no)};
+}
+
 void Backlogs::next_page(SessionNo session_no) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
@@ -219,63 +314,86 @@ void Backlogs::next_page(SessionNo session_no) {
     retry(session_no);
     return;
   }
+  while (!run.todo.empty() && run.todo.front().got_seq >= run.todo.front().last_seq) {
+    run.todo.pop_front();
+  }
   if (run.todo.empty()) {
     settle(session_no);
     return;
   }
-  const auto behind = run.todo.front();
-  const auto sent = run.sent[behind.conversation];
-  const sql::MessageRange range{behind.conversation, session->user_id, sent,
-                                behind.last_seq + 1, page_max,         false};
+  const auto each = std::max(1U, packets_of(*session));
+  const auto messages = std::min(page_max, allowance(session_no) / each);
+  if (messages <= 0) {
+    leave(session_no, run, State::blocked);
+    return;
+  }
+  const auto& behind = run.todo.front();
+  const sql::MessageRange range{behind.conversation, session->user_id, behind.got_seq,
+                                behind.last_seq + 1, messages,         false};
   std::vector<PgQuery> queries;
   queries.push_back(sql::message_range(range));
-  needs_.database.submit(std::move(queries), [this, session_no, id = run.id, behind](auto result) {
-    if (!current(session_no, id)) return;
-    if (result) {
-      page(session_no, behind, sql::messages_of(result->at(0)));
-    } else {
-      retry(session_no);
-    }
-    needs_.turn();
-  });
+  needs_.database.submit(
+      std::move(queries), [this, session_no, id = run.id, messages](auto result) {
+        if (!current(session_no, id)) return;
+        if (result) {
+          const auto rows = sql::messages_of(result->at(0));
+          page(session_no, rows, static_cast<std::int64_t>(rows.size()) < messages);
+        } else {
+          retry(session_no);
+        }
+        needs_.turn();
+      });
 }
 
-void Backlogs::page(SessionNo session_no, const sql::Behind& behind,
-                    const std::vector<sql::MessageRow>& rows) {
+void Backlogs::page(SessionNo session_no, const std::vector<sql::MessageRow>& rows, bool last) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
   if (session == nullptr) {
     retry(session_no);
     return;
   }
-  auto& sent = run.sent[behind.conversation];
+  auto& behind = run.todo.front();
   bool delivered = false;
   std::size_t bytes = 0;
-  bool cut = false;
   for (const auto& row : rows) {
-    cut = bytes > page_bytes_max;
-    if (cut) break;  // the rest comes with the next page
-    bytes += row.text.size() + (row.extra ? row.extra->size() : 0);
-    sent = std::max(sent, row.seq);
-    if (row.deleted) continue;  // nothing is left of it that a late reader could use
-    for (auto& delivery : deliver_to_session(stored_message(behind.conversation, row),
-                                             behind.is_room, behind.conv, *session)) {
-      needs_.plugin.deliver(std::move(delivery));
-      delivered = true;
+    if (bytes > page_bytes_max) {  // the rest comes with the next page
+      last = false;
+      break;
     }
+    if (row.seq <= behind.got_seq) continue;  // the client said so meanwhile
+    bytes += row.text.size() + (row.extra ? row.extra->size() : 0);
+    behind.got_seq = row.seq;
+    if (row.deleted) {  // nothing is left of it that a late reader could use
+      needs_.positions.sent(session_no, {behind.conversation, row.seq, 0}, mono_now());
+      continue;
+    }
+    delivered = send(*session, run, stored_message(behind.conversation, row), behind.is_room,
+                     behind.conv) ||
+                delivered;
   }
-  const bool last = !cut && static_cast<std::int64_t>(rows.size()) < page_max;
-  if (last) {
-    sent = std::max(sent, behind.last_seq);
-    run.todo.pop_front();
-  }
-  needs_.auto_got.published(session_no, behind.conversation, sent, mono_now());
+  if (last) behind.got_seq = std::max(behind.got_seq, behind.last_seq);
+  run.passed[behind.conversation] = behind.got_seq;
+  needs_.positions.sent(session_no, {behind.conversation, behind.got_seq, 0}, mono_now());
+  needs_.auto_got.published(session_no, behind.conversation, behind.got_seq, mono_now());
   if (!delivered) {
     next_page(session_no);
     return;
   }
-  // One page at a time: the broker's queue for this session must not overflow.
+  // One page at a time: the plugin sets the pace, too.
   run.wait_for = needs_.plugin.filling_total();
+}
+
+/// @return whether there was anything of it that the session has subscribed
+bool Backlogs::send(const link::Session& session, Run& run, const StoredMessage& message,
+                    bool is_room, std::string_view conv) {
+  auto deliveries = deliver_to_session(message, is_room, conv, session);
+  const auto packets = static_cast<std::uint32_t>(deliveries.size());
+  for (auto& delivery : deliveries) needs_.plugin.deliver(std::move(delivery));
+  const bool own = message.sender == session.user_id;
+  if (own || !needs_.positions.confirms(session.session_no)) run.pace.spend(packets);
+  needs_.positions.sent(session.session_no,
+                        {message.conversation, message.message.seq, own ? 0 : packets}, mono_now());
+  return packets > 0;
 }
 
 void Backlogs::applied() {
@@ -286,8 +404,85 @@ void Backlogs::applied() {
     due.push_back(session_no);
   }
   for (const auto session_no : due) {
-    if (runs_.contains(session_no)) next_page(session_no);
+    const auto found = runs_.find(session_no);
+    if (found != runs_.end() && found->second.state == State::active) next_page(session_no);
   }
+}
+
+/// It is not at its turn any more.
+void Backlogs::leave(SessionNo session_no, Run& run, State state) {
+  run.state = state;
+  run.id = ++last_id_;
+  run.wait_for = 0;
+  run.todo.clear();
+  run.live.clear();
+  run.overflowed = true;
+  --active_;
+  if (state == State::blocked) blocked_.insert(session_no);
+  next_waiting();
+}
+
+bool Backlogs::may_wake(SessionNo session_no) {
+  // Not for a handful: each time costs a look at all the user's conversations.
+  const auto& delivery = settings_.delivery;
+  auto enough = delivery.unconfirmed_max / 2;
+  if (!needs_.positions.confirms(session_no)) {
+    enough = std::min(enough, std::max(1U, delivery.paced_per_s / 4));
+  }
+  return allowance(session_no) >= enough;
+}
+
+void Backlogs::wake_blocked() {
+  std::vector<SessionNo> due;
+  for (const auto session_no : blocked_) {
+    if (may_wake(session_no)) due.push_back(session_no);
+  }
+  for (const auto session_no : due) wake(session_no);
+}
+
+void Backlogs::wake(SessionNo session_no) {
+  blocked_.erase(session_no);
+  const auto found = runs_.find(session_no);
+  if (found != runs_.end()) enqueue(session_no, found->second);
+}
+
+void Backlogs::tick() {
+  tick_timer_.expires_after(tick_every);
+  tick_timer_.async_wait([this](const asio::error_code& error) {
+    if (error) return;
+    for (const auto session_no : needs_.positions.due(mono_now())) {
+      const auto found = runs_.find(session_no);
+      if (found == runs_.end()) {
+        log::info("event=redeliver session={}", session_no);
+        hold(session_no);
+      } else if (found->second.state == State::active) {
+        found->second.id = ++last_id_;
+        ask(session_no);
+      }
+      // A blocked one has room now.
+    }
+    wake_blocked();
+    needs_.turn();
+    tick();
+  });
+}
+
+void Backlogs::got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms) {
+  const auto now = mono_now();
+  if (confirms && !needs_.positions.confirms(session_no)) {
+    const bool seen = needs_.positions.follows(session_no);
+    if (!seen) needs_.positions.begin(session_no);
+    needs_.positions.set_confirms(session_no, now);
+    if (!seen) hold(session_no);  // what it was sent before is not known
+  }
+  needs_.positions.got(session_no, conversation, seq, now);
+  const auto found = runs_.find(session_no);
+  if (found == runs_.end()) return;
+  for (auto& behind : found->second.todo) {
+    if (behind.conversation != conversation) continue;
+    behind.got_seq = std::max(behind.got_seq, std::min(seq, behind.last_seq));
+  }
+  if (blocked_.contains(session_no) && may_wake(session_no)) wake(session_no);
 }
 
 void Backlogs::settle(SessionNo session_no) {
@@ -297,23 +492,23 @@ void Backlogs::settle(SessionNo session_no) {
   needs_.lanes.after_in_flight([this, session_no, id] {
     if (!current(session_no, id)) return;
     auto& run = runs_.at(session_no);
-    if (run.overflowed) {
-      ask(session_no);
-      return;
-    }
     const auto* session = needs_.sessions.find(session_no);
     if (session == nullptr) {
       retry(session_no);
       return;
     }
+    const auto packets = std::int64_t{packets_of(*session)} * static_cast<int>(run.live.size());
+    if (run.overflowed || (packets > 0 && packets > allowance(session_no))) {
+      ask(session_no);
+      return;
+    }
     for (const auto& live : run.live) {
-      auto& sent = run.sent[live.message->conversation];
-      if (live.message->message.seq <= sent) continue;
-      sent = live.message->message.seq;
-      for (auto& delivery : deliver_to_session(*live.message, live.is_room, live.conv, *session)) {
-        needs_.plugin.deliver(std::move(delivery));
-      }
-      needs_.auto_got.published(session_no, live.message->conversation, sent, mono_now());
+      auto& passed = run.passed[live.message->conversation];
+      if (live.message->message.seq <= passed) continue;
+      passed = live.message->message.seq;
+      send(*session, run, *live.message, live.is_room, live.conv);
+      needs_.auto_got.published(session_no, live.message->conversation, live.message->message.seq,
+                                mono_now());
     }
     finish(session_no);
     needs_.turn();
@@ -324,27 +519,38 @@ void Backlogs::finish(SessionNo session_no) {
   const auto found = runs_.find(session_no);
   const auto sync_no = found->second.sync_no;
   runs_.erase(found);
-  --running_;
+  --active_;
   finished_[session_no] = sync_no;
   needs_.sessions.synced(session_no);
   needs_.plugin.sync_done({session_no, sync_no});
   next_waiting();
 }
 
-void Backlogs::stored(const std::shared_ptr<const StoredMessage>& message,
-                      const Conversation& conversation) {
-  for (auto& [session_no, run] : runs_) {
-    if (run.id == 0) continue;  // has not asked yet: the answer will have it
-    const auto* session = needs_.sessions.find(session_no);
-    if (session == nullptr || !conversation.has(session->user_id)) continue;
-    const auto conv = conv_for(conversation, session->user_id);
-    if (!covers(*session, conv)) continue;
-    if (run.live.size() == live_max) {
-      run.live.clear();
-      run.overflowed = true;
-    }
-    if (!run.overflowed) run.live.push_back({message, conversation.is_room, std::string{conv}});
+void Backlogs::stored(const link::Session& session,
+                      const std::shared_ptr<const StoredMessage>& message, bool is_room,
+                      std::string_view conv) {
+  const auto found = runs_.find(session.session_no);
+  if (found == runs_.end()) return;
+  auto& run = found->second;
+  // Who is only paced must come nearer to the present, however much is said there.
+  run.pace.add(2 * packets_of(session));
+  if (run.state != State::active || run.overflowed) return;
+  if (run.live.size() == live_max) {
+    run.live.clear();
+    run.overflowed = true;
+    return;
   }
+  run.live.push_back({message, is_room, std::string{conv}});
+}
+
+void Backlogs::live(const link::Session& session, const StoredMessage& message) {
+  const auto session_no = session.session_no;
+  const auto now = mono_now();
+  const bool own = message.sender == session.user_id;
+  needs_.auto_got.published(session_no, message.conversation, message.message.seq, now);
+  needs_.positions.sent(
+      session_no, {message.conversation, message.message.seq, own ? 0 : packets_of(session)}, now);
+  if (needs_.positions.room(session_no) == 0) full_.push_back(session_no);
 }
 
 }  // namespace parley

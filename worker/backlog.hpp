@@ -1,5 +1,7 @@
-// What a session missed: sent to it alone when it subscribes an inbox, before anything live
-// (docs/protocol.md, "Backlog").
+// What a session lacks, sent to it alone: what it missed when it subscribes an inbox, before
+// anything live; and what its device has not confirmed in time, once more (docs/protocol.md,
+// "Backlog" and "Got"; docs/adr/0005). One run at a time for each session; never more on its way
+// than the broker keeps for a client.
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -7,14 +9,19 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "core/auto_got.hpp"
+#include "core/delivery_positions.hpp"
 #include "core/fan_out.hpp"
+#include "core/rate.hpp"
 #include "core/sessions.hpp"
+#include "worker/config.hpp"
 #include "worker/cursors.hpp"
 #include "worker/lanes.hpp"
 #include "worker/pg_link.hpp"
@@ -31,24 +38,40 @@ class Backlogs {
     Cursors& cursors;
     Sessions& sessions;
     AutoGot& auto_got;
+    DeliveryPositions& positions;
     std::function<void()> turn;  // something was delivered outside a turn: end it
   };
-  Backlogs(asio::io_context& loop, Needs needs, std::uint32_t sync_messages_max)
-      : timer_{loop}, needs_{std::move(needs)}, sync_messages_max_{sync_messages_max} {}
+  struct Settings {
+    std::uint32_t sync_messages_max = 0;
+    DeliveryConfig delivery;
+    std::uint32_t first_hold_no = 1;  // another one than earlier workers had
+  };
+  Backlogs(asio::io_context& loop, Needs needs, Settings settings);
 
-  /// A session that is syncing has come up or has changed: begins with it, or begins again if it
+  /// Begins to look after those that are due.
+  void start();
+  /// A session has come up or has changed. If it is syncing: begins with it, or begins again if it
   /// has to be brought up to date once more (another sync_no), or goes on.
-  void start(const link::Session& session);
-  /// Only finds out whether a session that has caught up already is to be followed for automatic
-  /// `got`.
+  void changed(const link::Session& session);
+  /// Takes up a session that had caught up with an earlier worker, or while this one could not see
+  /// it.
   void follow(SessionNo session_no);
   void drop(SessionNo session_no);
   /// All sessions are known: those that are not among them are gone.
   void forget_gone();
-  /// A message has just been stored and published: sessions that are syncing get it with their
+  /// The sessions are not known for a while: what is stored now is missed.
+  void lost_sight();
+  /// A message has just been stored and published: this session is syncing, and gets it with its
   /// backlog.
-  void stored(const std::shared_ptr<const StoredMessage>& message,
-              const Conversation& conversation);
+  void stored(const link::Session& session, const std::shared_ptr<const StoredMessage>& message,
+              bool is_room, std::string_view conv);
+  /// The same for one that gets it live.
+  void live(const link::Session& session, const StoredMessage& message);
+  /// Holds back those that have been given as much as they may have on their way. Call it when a
+  /// message's deliveries and its commit have been handed over: the two are not to be parted.
+  void hold_full();
+  /// A client has said up to where it holds a conversation.
+  void got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms);
   /// The plugin has carried out some more: go on where that was waited for.
   void applied();
 
@@ -58,42 +81,67 @@ class Backlogs {
     bool is_room;
     std::string conv;
   };
+  enum class State {
+    holding,  // until the plugin says that live messages are held back
+    waiting,  // for its turn
+    active,   // asks, sends
+    blocked,  // as much is on its way as may be
+  };
   struct Run {
-    std::uint64_t id = 0;  // 0: has not begun. Answers to an earlier one are ignored
+    explicit Run(const DeliveryConfig& config) : pace{config.paced_per_s, config.unconfirmed_max} {}
+    State state = State::waiting;
+    std::uint64_t id = 0;  // answers to an earlier one are ignored
     std::uint32_t sync_no = 0;
-    std::map<ConversationId, Seq> sent;  // up to where, by this run
+    std::uint32_t hold_no = 0;  // while it is holding
+    bool anew = false;          // … the plugin itself began again: what was sent live is not sure
     std::deque<sql::Behind> todo;
-    std::deque<Live> live;  // stored meanwhile; bounded
+    std::unordered_map<ConversationId, Seq> passed;  // of todo: up to where it was sent
+    std::deque<Live> live;                           // stored meanwhile; bounded
     bool overflowed = false;
     bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
+    TokenBucket pace;            // packets that nobody confirms
   };
+  void held(Run& run, const link::Session& session);
+  void hold(SessionNo session_no);
+  void enqueue(SessionNo session_no, Run& run);
   void next_waiting();
+  void leave(SessionNo session_no, Run& run, State state);
   void ask(SessionNo session_no);
   void list(SessionNo session_no);
   void listed(SessionNo session_no, const std::vector<PgRows>& results);
   void next_page(SessionNo session_no);
-  void page(SessionNo session_no, const sql::Behind& behind,
-            const std::vector<sql::MessageRow>& rows);
+  void page(SessionNo session_no, const std::vector<sql::MessageRow>& rows, bool last);
+  bool send(const link::Session& session, Run& run, const StoredMessage& message, bool is_room,
+            std::string_view conv);
+  [[nodiscard]] std::int64_t allowance(SessionNo session_no);
   void truncated(const link::Session& session, const sql::Behind& behind, Seq from);
   void settle(SessionNo session_no);
   void finish(SessionNo session_no);
   void retry(SessionNo session_no);
+  void tick();
+  [[nodiscard]] bool may_wake(SessionNo session_no);
+  void wake_blocked();
+  void wake(SessionNo session_no);
   [[nodiscard]] bool current(SessionNo session_no, std::uint64_t id) const;
 
-  asio::steady_timer timer_;
+  asio::steady_timer retry_timer_;
+  asio::steady_timer tick_timer_;
   struct Retry {
     SessionNo session_no;
     std::uint64_t id;
   };
   std::vector<Retry> retrying_;
   Needs needs_;
-  const std::uint32_t sync_messages_max_;
+  const Settings settings_;
   std::unordered_map<SessionNo, Run> runs_;
-  std::deque<SessionNo> waiting_;                          // not begun; may name some that are gone
+  std::deque<SessionNo> waiting_;  // may name some that are gone
+  std::unordered_set<SessionNo> blocked_;
+  std::vector<SessionNo> full_;                            // see hold_full()
   std::unordered_map<SessionNo, std::uint32_t> finished_;  // sync_no: told, and perhaps on its way
-  std::size_t running_ = 0;                                // of runs_: those that have begun
+  std::size_t active_ = 0;
   std::uint64_t last_id_ = 0;
+  std::uint32_t next_hold_no_;
   bool starting_ = false;  // within next_waiting
 };
 

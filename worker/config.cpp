@@ -55,6 +55,10 @@ void for_each_field(Fields& fields, Config& c) {
   fields.number("sync_messages_max", c.limits.sync_messages_max, 1, 1'000'000);
   fields.section("delivery");
   fields.number("request_timeout_ms", c.delivery.request_timeout_ms, 100, 600'000);
+  fields.number("redeliver_after_ms", c.delivery.redeliver_after_ms, 100, 3'600'000);
+  fields.number("redeliver_max", c.delivery.redeliver_max, 0, 1'000);
+  fields.number("unconfirmed_max", c.delivery.unconfirmed_max, 10, 30'000);
+  fields.number("paced_per_s", c.delivery.paced_per_s, 10, 1'000'000);
   fields.section("link");
   fields.number("credit_records", c.link.credit_records, 1, 1'000'000);
   fields.number("credit_bytes", c.link.credit_bytes, link::probe_bytes, 1024UL * 1024 * 1024);

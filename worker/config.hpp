@@ -24,6 +24,10 @@ struct DatabaseConfig {
 };
 struct DeliveryConfig {
   std::uint32_t request_timeout_ms = 5'000;
+  std::uint32_t redeliver_after_ms = 10'000;
+  std::uint32_t redeliver_max = 3;
+  std::uint32_t unconfirmed_max = 400;  // packets on their way to one session
+  std::uint32_t paced_per_s = 500;      // packets of a backlog that nobody confirms
 };
 struct LinkConfig {
   std::uint32_t credit_records = 8'192;

@@ -1,5 +1,6 @@
 #include "worker/dispatch.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <utility>
@@ -171,6 +172,7 @@ void Dispatch::settled(const PendingSend& pending, const sql::StoreOutcome& outc
   // Last: a worker that dies before it finds the record in the spool again.
   answer(pending.record, pending.send.format, ack);
   needs_.plugin.done(pending.origin);
+  needs_.backlogs.hold_full();
 }
 
 void Dispatch::publish(const PendingSend& pending, const sql::StoreOutcome& outcome,
@@ -180,14 +182,16 @@ void Dispatch::publish(const PendingSend& pending, const sql::StoreOutcome& outc
        fan_out(*stored, conversation, [this](std::string_view user) { return feeds_of(user); })) {
     needs_.plugin.deliver(std::move(delivery));
   }
-  needs_.backlogs.stored(stored, conversation);
-  const auto now = mono_now();
   for (const auto& member : conversation.members) {
     for (const auto session_no : needs_.sessions.of(member.name)) {
       const auto* session = needs_.sessions.find(session_no);
-      if (session->syncing || !needs_.auto_got.follows(session_no)) continue;
-      if (!covers(*session, conv_for(conversation, member.user))) continue;
-      needs_.auto_got.published(session_no, pending.conversation, outcome.seq, now);
+      const auto conv = conv_for(conversation, member.user);
+      if (!covers(*session, conv)) continue;
+      if (session->syncing) {
+        needs_.backlogs.stored(*session, stored, conversation.is_room, conv);
+      } else {
+        needs_.backlogs.live(*session, *stored);
+      }
     }
   }
 }
@@ -237,8 +241,19 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
         } else {
           update.conversation = resolved.conversation;
           needs_.cursors.raise(update, origin);
+          tell_backlogs(record, update);
         }
       });
+}
+
+/// What a device says it holds counts for its session of now, whichever it said it in.
+void Dispatch::tell_backlogs(const link::InboundRecord& record, const sql::MarkUpdate& update) {
+  if (record.device.empty()) return;
+  for (const auto session_no : needs_.sessions.of(record.user)) {
+    if (needs_.sessions.find(session_no)->device != record.device) continue;
+    needs_.backlogs.got(session_no, update.conversation, std::max(update.got_seq, update.read_seq),
+                        update.confirms);
+  }
 }
 
 void Dispatch::on_do(const Origin& origin, const link::InboundRecord& record,

@@ -60,6 +60,7 @@ class Dispatch {
   void on_send(const Origin& origin, link::InboundRecord record, const SendTopic& topic);
   void send_to(const Origin& origin, link::InboundRecord record, SendMessage send);
   void on_mark(const Origin& origin, const link::InboundRecord& record, const MarkTopic& topic);
+  void tell_backlogs(const link::InboundRecord& record, const sql::MarkUpdate& update);
   void on_do(const Origin& origin, const link::InboundRecord& record, const DoTopic& topic);
   void run(const std::shared_ptr<Request>& request, const link::InboundRecord& record,
            const DoTopic& topic);

@@ -222,7 +222,9 @@ void PluginLink::add(link::Delivery delivery) {
   const bool full =
       filling_bytes_ > link::frame_bytes_target || filling_items_ >= link::frame_deliveries_max;
   const bool overfull = filling_bytes_ > overfull_bytes || filling_items_ >= overfull_items;
-  if ((full && between_messages_) || overfull || !filling_.sync_done.empty()) close_batch();
+  // Deliveries come first in a batch, then what turns sessions over.
+  const bool turned_over = !filling_.sync_done.empty() || !filling_.holds.empty();
+  if ((full && between_messages_) || overfull || turned_over) close_batch();
   between_messages_ = false;
   filling_bytes_ += bytes_of(delivery);
   filling_items_ += std::max<std::size_t>(1, delivery.to.size());
@@ -230,7 +232,13 @@ void PluginLink::add(link::Delivery delivery) {
 }
 
 void PluginLink::sync_done(const link::SyncDone& done) {
+  if (!filling_.holds.empty()) close_batch();
   filling_.sync_done.push_back(done);
+  ++filling_items_;
+}
+
+void PluginLink::hold(const link::Hold& hold) {
+  filling_.holds.push_back(hold);
   ++filling_items_;
 }
 

@@ -47,6 +47,8 @@ class PluginLink {
   void deliver(link::Delivery delivery);
   /// After everything delivered so far.
   void sync_done(const link::SyncDone& done);
+  /// What is delivered live from now on does not reach the session.
+  void hold(const link::Hold& hold);
   void generations(std::vector<link::Generation> some, bool first, bool last);
   /// The record is stored or refused with an answer, and all its deliveries have been handed over.
   void done(const Origin& origin);

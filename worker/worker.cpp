@@ -65,6 +65,8 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       second_{loop_},
       drain_{loop_},
       database_{loop_, "worker", config.database.uri, {&sql::listen_users}},
+      positions_{{config.delivery.unconfirmed_max, config.delivery.redeliver_after_ms,
+                  config.delivery.redeliver_max}},
       plugin_{loop_, config, mqtt_settings(), claim.epoch, plugin_handlers()},
       lanes_{loop_,    config.database.uri, config.database.lanes, claim.epoch,
              members_, lane_handlers()},
@@ -75,8 +77,11 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                  turn();
                }},
       backlogs_{loop_,
-                {database_, plugin_, lanes_, cursors_, sessions_, auto_got_, [this] { turn(); }},
-                config.limits.sync_messages_max},
+                {database_, plugin_, lanes_, cursors_, sessions_, auto_got_, positions_,
+                 [this] { turn(); }},
+                // The epoch makes the numbers others than those of the workers before.
+                {config.limits.sync_messages_max, config.delivery,
+                 static_cast<std::uint32_t>(claim.epoch << 16U)}},
       dispatch_{loop_,
                 config,
                 {database_, plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_,
@@ -115,9 +120,9 @@ PluginLink::Handlers Worker::plugin_handlers() {
   handlers.down = [this] {
     // Nothing is published now that a device could be taken to have got.
     auto_got_.clear();
-    sessions_.clear();
+    forget_sessions();
   };
-  handlers.sessions_reset = [this] { sessions_.clear(); };
+  handlers.sessions_reset = [this] { forget_sessions(); };
   handlers.sessions_known = [this] {
     on_sessions_known();
     turn();  // the lanes have waited for it
@@ -176,6 +181,7 @@ Ending Worker::run() {
   lanes_.start();
   cursors_.start();
   plugin_.start();
+  backlogs_.start();
   housekeeping();
   auto_got();
   loop_.run();
@@ -193,7 +199,12 @@ void Worker::on_session(const link::SessionChange& change) {
   }
   const auto& session = std::get<link::Session>(change);
   sessions_.up(session);
-  if (session.syncing) backlogs_.start(session);
+  backlogs_.changed(session);
+}
+
+void Worker::forget_sessions() {
+  sessions_.clear();
+  backlogs_.lost_sight();
 }
 
 void Worker::on_sessions_known() {
@@ -280,6 +291,7 @@ void Worker::auto_got() {
     update.conversation = due.conversation;
     update.got_seq = due.seq;
     cursors_.raise(update);
+    backlogs_.got(due.session_no, due.conversation, due.seq, false);
   }
   if (database_.ready() && database_.waiting() < 10) {
     database_.submit({sql::expire_messages(expire_page_size)}, [](const auto& result) {

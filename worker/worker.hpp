@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/auto_got.hpp"
+#include "core/delivery_positions.hpp"
 #include "core/keyring.hpp"
 #include "core/sessions.hpp"
 #include "worker/backlog.hpp"
@@ -42,6 +43,7 @@ class Worker {
   PluginLink::Handlers plugin_handlers();
   Lanes::Handlers lane_handlers();
   void on_session(const link::SessionChange& change);
+  void forget_sessions();
   void on_sessions_known();
   void on_welcome();
   void push_generations();
@@ -67,6 +69,7 @@ class Worker {
   MembersCache members_;
   Sessions sessions_;
   AutoGot auto_got_;
+  DeliveryPositions positions_;
   PluginLink plugin_;
   Lanes lanes_;
   Resolver resolver_;

@@ -4,60 +4,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "tests/support/instance.hpp"
+#include "tests/support/inbox_steps.hpp"
 
 using namespace parley::test;
 using Json = nlohmann::json;
-
-namespace {
-
-/// Alice sends m<first> … m<last> to bob, and all are stored.
-void send_range(Instance& instance, int first, int last) {
-  Person alice = instance.person("alice");
-  alice.listen({"ack/+"});
-  for (int i = first; i <= last; ++i) {
-    const std::string text = with_number("m", i);
-    REQUIRE(alice.send("bob", text, text) == with_number("stored ", i));
-  }
-}
-
-/// The seqs of everything that came on inbox.json/alice, once nothing more is under way.
-std::vector<int> seqs(Instance& instance, Person& person) {
-  instance.settle();
-  std::vector<int> all;
-  for (const Publication& publication : person.mqtt.drain()) {
-    if (publication.topic == person.topic("inbox.json/alice")) {
-      all.push_back(Json::parse(publication.payload)["seq"]);
-    }
-  }
-  return all;
-}
-
-int next_seq(Person& person) { return Json::parse(person.expect_text("inbox.json/alice"))["seq"]; }
-
-void expect_range(Person& person, int first, int last) {
-  for (int i = first; i <= last; ++i) REQUIRE(next_seq(person) == i);
-}
-
-/// Says `got` up to `seq`, and waits until the server has it.
-void confirm(Instance& instance, Person& person, int seq) {
-  REQUIRE(person.publish("got/alice", std::to_string(seq)) == 0);
-  eventually("got is stored", [&] {
-    return instance.database().number(
-               "SELECT count(*) FROM members m JOIN users u USING (user_id) WHERE u.name = 'bob'"
-               " AND m.got_seq >= $1::bigint",
-               {std::to_string(seq)}) == 1;
-  });
-}
-
-/// As the named device, without what the broker itself kept for it.
-Person fresh_device(Instance& instance, const std::string& name, const std::string& device) {
-  ConnectOptions options = instance.device_login(name, device);
-  options.clean = true;
-  return instance.connected(name, options);
-}
-
-}  // namespace
 
 TEST_CASE("backlog: a device that was away gets what it missed once, in order, then live") {
   Instance instance{"alice", "bob"};

@@ -40,6 +40,7 @@ Session full_session() {
   session.protocol_version = 5;
   session.syncing = true;
   session.sync_no = 5;
+  session.hold_no = 65'540;
   session.scope = 7;
   return session;
 }
@@ -66,6 +67,7 @@ WorkerFrame full_worker_frame() {
   batch.generations_first = true;
   batch.deliveries = {shared, answer};
   batch.sync_done = {{1, 1}, {2, 7}, {3, 1}};
+  batch.holds = {{4, 65'537}};
   batch.commit = Commit{5, {{7, 8}, {10, 10}}};
   WorkerFrame frame;
   frame.worker_epoch = 1;
@@ -137,6 +139,7 @@ TEST_CASE("link: a plugin frame is read back as it was") {
   CHECK(session.inbox_convs == full_session().inbox_convs);
   CHECK(session.syncing);
   CHECK(session.sync_no == 5);
+  CHECK(session.hold_no == 65'540);
   CHECK(session.scope == 7);
   CHECK(std::get<SessionDown>(again->sessions->changes[1]).session_no == 11);
   CHECK(again->sessions->snapshot);
@@ -167,6 +170,7 @@ TEST_CASE("link: a worker frame is read back as it was") {
   CHECK(again->batch->deliveries[1].correlation_data == "");
   CHECK(again->batch->deliveries[1].session_no == 9);
   CHECK(again->batch->sync_done == std::vector<SyncDone>{{1, 1}, {2, 7}, {3, 1}});
+  CHECK(again->batch->holds == std::vector<Hold>{{4, 65'537}});
   REQUIRE(again->batch->commit);
   CHECK(again->batch->commit->above == frame.batch->commit->above);
   CHECK(again->want_sessions);

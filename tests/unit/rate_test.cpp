@@ -55,4 +55,18 @@ TEST_CASE("rate: extremes of clock, rate and burst") {
   CHECK(taken(largest, INT64_MAX, 10) == 10);
 }
 
+TEST_CASE("rate: what is spent beyond what is there is waited for") {
+  TokenBucket bucket{100, 10};
+  bucket.spend(30);
+  CHECK(bucket.level(MonoMillis{1'000}) == -20);
+  CHECK(bucket.level(MonoMillis{1'100}) == -10);
+  CHECK_FALSE(bucket.take(MonoMillis{1'195}));
+  CHECK(bucket.level(MonoMillis{1'195}) == -1);
+  CHECK(bucket.level(MonoMillis{1'210}) == 1);
+  bucket.add(4);
+  CHECK(bucket.level(MonoMillis{1'210}) == 5);
+  bucket.add(1'000);
+  CHECK(bucket.level(MonoMillis{1'210}) == 10);
+}
+
 }  // namespace parley

@@ -1,0 +1,137 @@
+#include "core/delivery_positions.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace parley {
+namespace {
+constexpr MonoMillis never{std::numeric_limits<std::int64_t>::max()};
+}
+
+void DeliveryPositions::begin(SessionNo session_no) {
+  auto& session = sessions_[session_no];
+  const bool confirms = session.confirms;
+  session = {};
+  session.confirms = confirms;
+  session.look_at = never;
+}
+
+void DeliveryPositions::set_confirms(SessionNo session_no, MonoMillis now) {
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end() || found->second.confirms) return;
+  auto& session = found->second;
+  session.confirms = true;
+  session.look_at = {now.value + settings_.redeliver_after_ms};
+  for (auto& [id, conversation] : session.conversations) conversation.progress_at = now;
+}
+
+bool DeliveryPositions::confirms(SessionNo session_no) const {
+  const auto found = sessions_.find(session_no);
+  return found != sessions_.end() && found->second.confirms;
+}
+
+void DeliveryPositions::sent(SessionNo session_no, const Sent& sent, MonoMillis now) {
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end() || sent.seq == 0) return;
+  auto& session = found->second;
+  const auto [entry, fresh] = session.conversations.try_emplace(sent.conversation);
+  auto& conversation = entry->second;
+  // What lies before the first one is confirmed, or was never meant for this session.
+  if (fresh) conversation.got = conversation.sent = sent.seq - 1;
+  conversation.sent = std::max(conversation.sent, sent.seq);
+  if (sent.packets == 0) return;
+  if (!conversation.waits()) conversation.progress_at = now;
+  conversation.awaited = std::max(conversation.awaited, sent.seq);
+  conversation.packets += sent.packets;
+  conversation.per_message = std::max(conversation.per_message, sent.packets);
+  session.packets += sent.packets;
+  session.look_at = std::min(
+      session.look_at, MonoMillis{conversation.progress_at.value + settings_.redeliver_after_ms});
+}
+
+void DeliveryPositions::got(SessionNo session_no, ConversationId id, Seq seq, MonoMillis now) {
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end()) return;
+  auto& session = found->second;
+  const auto entry = session.conversations.find(id);
+  if (entry == session.conversations.end()) return;
+  auto& conversation = entry->second;
+  if (seq <= conversation.got) return;
+  session.packets -= conversation.packets;
+  if (seq >= std::max(conversation.sent, conversation.awaited)) {
+    session.conversations.erase(entry);
+    return;
+  }
+  conversation.got = seq;
+  conversation.sent = std::max(conversation.sent, seq);  // it may have gone back before this came
+  conversation.tries = 0;
+  conversation.progress_at = now;
+  // Not all of those seqs need have been for this client: at most so many are left.
+  const auto left = std::uint64_t{conversation.sent - seq} * conversation.per_message;
+  conversation.packets =
+      conversation.waits()
+          ? static_cast<std::uint32_t>(std::min<std::uint64_t>(conversation.packets, left))
+          : 0;
+  session.packets += conversation.packets;
+  session.look_at = std::min(session.look_at, MonoMillis{now.value + settings_.redeliver_after_ms});
+}
+
+std::optional<Seq> DeliveryPositions::position(SessionNo session_no, ConversationId id) const {
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end()) return std::nullopt;
+  const auto entry = found->second.conversations.find(id);
+  if (entry == found->second.conversations.end()) return std::nullopt;
+  return entry->second.sent;
+}
+
+std::uint32_t DeliveryPositions::unconfirmed(SessionNo session_no) const {
+  const auto found = sessions_.find(session_no);
+  return found == sessions_.end() || !found->second.confirms ? 0 : found->second.packets;
+}
+
+std::uint32_t DeliveryPositions::room(SessionNo session_no) const {
+  if (!confirms(session_no)) return std::numeric_limits<std::uint32_t>::max();
+  const auto packets = unconfirmed(session_no);
+  return packets >= settings_.unconfirmed_max ? 0 : settings_.unconfirmed_max - packets;
+}
+
+bool DeliveryPositions::is_due(const Conversation& conversation, MonoMillis now) const {
+  return conversation.waits() &&
+         now.value - conversation.progress_at.value >= settings_.redeliver_after_ms;
+}
+
+std::vector<SessionNo> DeliveryPositions::due(MonoMillis now) {
+  std::vector<SessionNo> due;
+  for (auto& [session_no, session] : sessions_) {
+    if (!session.confirms || session.look_at > now) continue;
+    session.look_at = never;
+    bool any = false;
+    for (auto& [id, conversation] : session.conversations) {
+      if (!conversation.waits() || conversation.tries >= settings_.redeliver_max) continue;
+      if (is_due(conversation, now)) {
+        ++conversation.tries;
+        conversation.progress_at = now;
+        conversation.sent = conversation.got;
+        session.packets -= conversation.packets;
+        conversation.packets = 0;
+        any = true;
+      }
+      session.look_at = std::min(session.look_at, MonoMillis{conversation.progress_at.value +
+                                                             settings_.redeliver_after_ms});
+    }
+    if (any) due.push_back(session_no);
+  }
+  return due;
+}
+
+bool DeliveryPositions::exhausted(SessionNo session_no, MonoMillis now) const {
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end() || !found->second.confirms) return false;
+  return std::any_of(found->second.conversations.begin(), found->second.conversations.end(),
+                     [&](const auto& entry) {
+                       return entry.second.tries >= settings_.redeliver_max &&
+                              is_due(entry.second, now);
+                     });
+}
+
+}  // namespace parley

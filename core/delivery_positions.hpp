@@ -1,0 +1,85 @@
+// Up to where each session has been sent each conversation, and up to where it has confirmed: how
+// much may still be sent to it, and what is to be sent again (docs/protocol.md, "Got"). Pure.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+#include "core/ids.hpp"
+
+namespace parley {
+
+class DeliveryPositions {
+ public:
+  struct Settings {
+    std::uint32_t unconfirmed_max = 400;  // packets on their way to a session that confirms
+    std::int64_t redeliver_after_ms = 10'000;
+    std::uint32_t redeliver_max = 3;
+  };
+  explicit DeliveryPositions(Settings settings) : settings_{settings} {}
+
+  /// Begins to follow a session, or begins again: nothing has been sent to it.
+  void begin(SessionNo session_no);
+  [[nodiscard]] bool follows(SessionNo session_no) const { return sessions_.contains(session_no); }
+  void drop(SessionNo session_no) { sessions_.erase(session_no); }
+  template <class IsUp>
+  void keep_only(IsUp is_up) {
+    std::erase_if(sessions_, [&](const auto& entry) { return !is_up(entry.first); });
+  }
+
+  /// The session's device confirms what it gets: from here on it is waited for.
+  void set_confirms(SessionNo session_no, MonoMillis now);
+  [[nodiscard]] bool confirms(SessionNo session_no) const;
+
+  struct Sent {
+    ConversationId conversation;
+    Seq seq = 0;
+    std::uint32_t packets = 0;  // 0: nothing that the client would confirm (deleted, or its own)
+  };
+  void sent(SessionNo session_no, const Sent& sent, MonoMillis now);
+  /// The session holds the conversation up to `seq`; beyond what was sent it means all of that.
+  void got(SessionNo session_no, ConversationId conversation, Seq seq, MonoMillis now);
+
+  /// Up to where the conversation has been sent. Nothing if the session holds all that was sent.
+  [[nodiscard]] std::optional<Seq> position(SessionNo session_no,
+                                            ConversationId conversation) const;
+  /// Packets on their way that are waited for; at most about unconfirmed_max unless sent
+  /// regardless.
+  [[nodiscard]] std::uint32_t unconfirmed(SessionNo session_no) const;
+  /// How many more may be sent; for a session that does not confirm there is no such limit.
+  [[nodiscard]] std::uint32_t room(SessionNo session_no) const;
+
+  /// Sessions that have made no progress for too long in some conversation. Its position has gone
+  /// back to what the session has confirmed: send everything from there on again. Each conversation
+  /// at most redeliver_max times until there is progress.
+  std::vector<SessionNo> due(MonoMillis now);
+  /// Some conversation has been sent again in vain as often as allowed: as good as offline.
+  [[nodiscard]] bool exhausted(SessionNo session_no, MonoMillis now) const;
+
+ private:
+  struct Conversation {
+    Seq got = 0;      // confirmed
+    Seq sent = 0;     // position
+    Seq awaited = 0;  // the last one that the client should confirm; ≤ got: none
+    std::uint32_t packets = 0;
+    std::uint32_t per_message = 0;  // at most so many packets each
+    std::uint32_t tries = 0;
+    MonoMillis progress_at;
+    [[nodiscard]] bool waits() const { return awaited > got; }
+  };
+  struct Session {
+    bool confirms = false;
+    std::uint32_t packets = 0;                                       // of all conversations
+    MonoMillis look_at;                                              // nothing is due before
+    std::unordered_map<ConversationId, Conversation> conversations;  // that are not all confirmed
+  };
+  [[nodiscard]] bool is_due(const Conversation& conversation, MonoMillis now) const;
+
+  const Settings settings_;
+  std::unordered_map<SessionNo, Session> sessions_;
+};
+
+}  // namespace parley

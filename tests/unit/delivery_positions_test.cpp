@@ -1,0 +1,149 @@
+#include "core/delivery_positions.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace parley;
+
+namespace {
+
+constexpr ConversationId ops{7};
+constexpr ConversationId dev{8};
+constexpr SessionNo phone = 1;
+
+MonoMillis at(std::int64_t ms) { return MonoMillis{ms}; }
+
+/// Confirming, with room for ten, once more after 100 ms, three times.
+DeliveryPositions confirming() {
+  DeliveryPositions positions{{10, 100, 3}};
+  positions.begin(phone);
+  positions.set_confirms(phone, at(0));
+  return positions;
+}
+
+void send(DeliveryPositions& positions, Seq first, Seq last, std::int64_t now = 0) {
+  for (Seq seq = first; seq <= last; ++seq) positions.sent(phone, {ops, seq, 1}, at(now));
+}
+
+}  // namespace
+
+TEST_CASE("delivery positions: room shrinks with what is sent and grows with what is confirmed") {
+  auto positions = confirming();
+  CHECK(positions.room(phone) == 10);
+  send(positions, 1, 8);
+  CHECK(positions.room(phone) == 2);
+  positions.got(phone, ops, 5, at(1));
+  CHECK(positions.room(phone) == 7);
+  positions.got(phone, ops, 3, at(1));  // known already
+  CHECK(positions.room(phone) == 7);
+  positions.got(phone, ops, 8, at(1));
+  CHECK(positions.room(phone) == 10);
+  CHECK_FALSE(positions.position(phone, ops));
+  send(positions, 9, 30);  // regardless of the room
+  CHECK(positions.room(phone) == 0);
+}
+
+TEST_CASE("delivery positions: a session that does not confirm has room without end") {
+  DeliveryPositions positions{{10, 100, 3}};
+  positions.begin(phone);
+  send(positions, 1, 50);
+  CHECK(positions.room(phone) > 1'000'000);
+  CHECK(positions.due(at(1'000)).empty());
+  // Once it confirms, what is on its way counts, and has its time from then on.
+  positions.set_confirms(phone, at(1'000));
+  CHECK(positions.room(phone) == 0);
+  CHECK(positions.due(at(1'099)).empty());
+  CHECK(positions.due(at(1'100)) == std::vector<SessionNo>{phone});
+}
+
+TEST_CASE("delivery positions: several formats are several packets") {
+  auto positions = confirming();
+  for (Seq seq = 1; seq <= 3; ++seq) positions.sent(phone, {ops, seq, 3}, at(0));
+  CHECK(positions.unconfirmed(phone) == 9);
+  positions.got(phone, ops, 1, at(0));
+  CHECK(positions.unconfirmed(phone) == 6);
+}
+
+TEST_CASE("delivery positions: one's own messages move the position and are not waited for") {
+  auto positions = confirming();
+  for (Seq seq = 1; seq <= 40; ++seq) positions.sent(phone, {ops, seq, 0}, at(0));
+  CHECK(positions.room(phone) == 10);
+  CHECK(positions.position(phone, ops) == 40);
+  CHECK(positions.due(at(10'000)).empty());
+  positions.sent(phone, {ops, 41, 1}, at(0));
+  CHECK(positions.due(at(10'000)).size() == 1);
+}
+
+TEST_CASE("delivery positions: without progress the position goes back, so often and no more") {
+  auto positions = confirming();
+  send(positions, 1, 4);
+  positions.got(phone, ops, 2, at(50));
+  CHECK(positions.due(at(149)).empty());
+  for (int time = 0; time < 3; ++time) {
+    CAPTURE(time);
+    const std::int64_t now = 150 + time * 100;
+    REQUIRE(positions.due(at(now)) == std::vector<SessionNo>{phone});
+    CHECK(positions.position(phone, ops) == 2);
+    CHECK(positions.room(phone) == 10);
+    CHECK_FALSE(positions.exhausted(phone, at(now + 99)));
+    send(positions, 3, 4, now + 1);
+    CHECK(positions.due(at(now + 99)).empty());
+  }
+  CHECK(positions.due(at(100'000)).empty());
+  CHECK(positions.exhausted(phone, at(100'000)));
+  // Progress: it is there again.
+  positions.got(phone, ops, 3, at(100'000));
+  CHECK_FALSE(positions.exhausted(phone, at(100'000)));
+  CHECK(positions.due(at(100'100)) == std::vector<SessionNo>{phone});
+  CHECK(positions.position(phone, ops) == 3);
+}
+
+TEST_CASE("delivery positions: what is published later does not put off what is due") {
+  auto positions = confirming();
+  send(positions, 1, 1, 0);
+  send(positions, 2, 2, 90);
+  CHECK(positions.due(at(100)) == std::vector<SessionNo>{phone});
+  CHECK(positions.position(phone, ops) == 0);
+}
+
+TEST_CASE("delivery positions: each conversation for itself") {
+  auto positions = confirming();
+  send(positions, 1, 2, 0);
+  positions.sent(phone, {dev, 5, 1}, at(60));
+  CHECK(positions.due(at(100)) == std::vector<SessionNo>{phone});
+  CHECK(positions.position(phone, ops) == 0);
+  CHECK(positions.position(phone, dev) == 5);
+  CHECK(positions.due(at(160)) == std::vector<SessionNo>{phone});
+  CHECK(positions.position(phone, dev) == 4);
+}
+
+TEST_CASE("delivery positions: a got that comes after the position went back") {
+  auto positions = confirming();
+  send(positions, 1, 5);
+  REQUIRE(positions.due(at(100)).size() == 1);
+  positions.got(phone, ops, 3, at(101));
+  CHECK(positions.position(phone, ops) == 3);
+  positions.got(phone, ops, 5, at(102));
+  CHECK_FALSE(positions.position(phone, ops));
+  CHECK(positions.due(at(10'000)).empty());
+}
+
+TEST_CASE("delivery positions: beginning again forgets what was sent, not that it confirms") {
+  auto positions = confirming();
+  send(positions, 1, 9);
+  positions.begin(phone);
+  CHECK(positions.confirms(phone));
+  CHECK(positions.room(phone) == 10);
+  CHECK_FALSE(positions.position(phone, ops));
+  CHECK(positions.due(at(10'000)).empty());
+}
+
+TEST_CASE("delivery positions: sessions that are not followed leave nothing behind") {
+  DeliveryPositions positions{{10, 100, 3}};
+  send(positions, 1, 5);
+  positions.got(phone, ops, 1, at(0));
+  positions.set_confirms(phone, at(0));
+  CHECK_FALSE(positions.follows(phone));
+  auto followed = confirming();
+  followed.keep_only([](SessionNo) { return false; });
+  CHECK_FALSE(followed.follows(phone));
+}
