@@ -236,9 +236,9 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
       [this, origin, record, update](const sql::Resolved& resolved) mutable {
         if (resolved.kind.empty()) {
           err(origin, record, Code::user_not_found, "no user or room has this name");
-        } else if (resolved.conversation.value == 0) {
+        } else if (resolved.conversation.value == 0 && !update.confirms) {
           needs_.plugin.done(origin);  // nothing has been said that could be got
-        } else {
+        } else {  // without a conversation it still says that this device confirms
           update.conversation = resolved.conversation;
           needs_.cursors.raise(update, origin);
           tell_backlogs(record, update);

@@ -110,6 +110,15 @@ TEST_CASE("redelivery: a device that begins to confirm is sent again what lies b
   expect_range(phone, 4, 5);
 }
 
+TEST_CASE("redelivery: a got where nothing has been said yet makes a device confirm as well") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  REQUIRE(phone.publish("got/alice", "0") == 0);
+  eventually("it is known to confirm", [&] {
+    return instance.database().number("SELECT count(*) FROM devices WHERE confirms") == 1;
+  });
+}
+
 TEST_CASE("redelivery: a worker that starts knows nothing of what was under way, and repeats it") {
   Instance instance{"alice", "bob"};
   Person phone = confirming_phone(instance);
