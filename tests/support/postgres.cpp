@@ -3,6 +3,7 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
@@ -127,6 +128,26 @@ void Postgres::stop(Stop how) {
   admin_.reset();
   server_->signal(how == Stop::fast ? SIGINT : SIGQUIT);
   if (!server_->wait()) throw std::runtime_error("PostgreSQL does not stop");
+  server_.reset();
+}
+
+void Postgres::signal_all(int number) const {
+  // The server's children are in process groups of their own. The parent goes first: it starts no
+  // others then.
+  server_->signal(number);
+  for (const pid_t child : children_of(server_->pid())) ::kill(child, number);
+}
+
+void Postgres::kill() {
+  admin_.reset();
+  server_->signal(SIGSTOP);
+  const std::vector<pid_t> children = children_of(server_->pid());
+  server_->kill();
+  for (const pid_t child : children) ::kill(child, SIGKILL);
+  eventually("the server's children are gone", [&] {
+    return std::none_of(children.begin(), children.end(),
+                        [](pid_t child) { return ::kill(child, 0) == 0; });
+  });
   server_.reset();
 }
 

@@ -42,6 +42,10 @@ class Postgres {
   void start();
   enum class Stop { fast, immediate };
   void stop(Stop how);
+  /// SIGKILL to each of its processes.
+  void kill();
+  /// A signal to each of its processes.
+  void signal_all(int number) const;
 
   /// A new database with Parley's schema, as `parley migrate` makes it.
   /// @return its libpq URI
