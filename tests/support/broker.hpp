@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/process.hpp"
@@ -17,6 +18,7 @@ struct BrokerOptions {
   std::vector<std::string> acl_lines{};  // of an acl_file; none: no such file
   /// Of a password_file; none: no such file.
   std::vector<std::pair<std::string, std::string>> passwords{};
+  std::vector<std::pair<std::string, std::string>> environment{};  // added to ours
 };
 
 class Broker {
@@ -38,6 +40,10 @@ class Broker {
   [[nodiscard]] std::string log_path() const { return folder_ + "/mosquitto.log"; }
   /// Adds a line to `lines`; counts from the next start.
   void configure(const std::string& line) { options_.lines.push_back(line); }
+  /// Counts from the next start.
+  void set_environment(std::vector<std::pair<std::string, std::string>> environment) {
+    options_.environment = std::move(environment);
+  }
 
  private:
   void write_conf() const;
