@@ -1,10 +1,10 @@
 #include "tests/fault/arena.hpp"
 
-#include <poll.h>
-
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+
+#include "tests/fault/faults_parts.hpp"
 
 namespace parley::fault {
 
@@ -14,7 +14,10 @@ constexpr test::Milliseconds settle_within{20'000};
 constexpr test::Milliseconds complete_at_once{700};
 constexpr test::Milliseconds complete_within{15'000};
 constexpr test::Milliseconds observers_within{500};
-constexpr int look_every_ms = 5;
+constexpr std::size_t database_disk_mib = 400;
+constexpr std::size_t spool_disk_mib = 16;
+constexpr const char* lamp_name = "lamp";
+constexpr const char* lamp_password = "pw";
 
 /// How conversations are called here, without those of the harness itself.
 constexpr const char* named_sql =
@@ -25,15 +28,6 @@ constexpr const char* named_sql =
     "d.user_hi"
     " WHERE 'watcher' NOT IN (a.name, b.name)) ";
 
-bool wait_until(test::Milliseconds time, const std::function<bool()>& holds) {
-  const test::Deadline deadline{test::slowed(time)};
-  while (!holds()) {
-    if (deadline.passed()) return false;
-    ::poll(nullptr, 0, look_every_ms);
-  }
-  return true;
-}
-
 bool lasting(const Reader& reader) {
   return reader.kind == ReaderKind::device || reader.kind == ReaderKind::sole;
 }
@@ -41,12 +35,17 @@ bool lasting(const Reader& reader) {
 }  // namespace
 
 Arena::Arena(const ArenaOptions& options)
-    : membership_{populate(options.sends_per_s).membership()}, checker_{membership_} {
+    : membership_{populate(options.sends_per_s).membership()},
+      checker_{membership_},
+      database_disk_{SmallDisk::Sort::disk, database_disk_mib},
+      spool_disk_{SmallDisk::Sort::memory, spool_disk_mib} {
   const Population population = populate(options.sends_per_s);
-  instance_ = std::make_unique<test::Instance>(options.instance);
+  postgres_ = std::make_unique<test::Postgres>(postgres_options());
+  instance_ = std::make_unique<test::Instance>(instance_options());
   for (const std::string& user : population.users) instance_->user(user);
   for (const auto& [room, members] : population.rooms) instance_->room(room, members);
   connect_clients(population, options.seed);
+  lamp_ = std::make_unique<ForeignDevice>(instance_->port(), lamp_name, lamp_password);
   if (!wait_until(settle_within, [&] {
         return std::all_of(clients_.begin(), clients_.end(),
                            [](const auto& client) { return client->settled(); });
@@ -56,6 +55,35 @@ Arena::Arena(const ArenaOptions& options)
 }
 
 Arena::~Arena() { clients_.clear(); }
+
+test::PostgresOptions Arena::postgres_options() const {
+  test::PostgresOptions options;
+  options.settings = {"max_wal_size=64MB", "min_wal_size=32MB"};
+  if (database_disk_.missing().empty()) options.folder = database_disk_.folder();
+  return options;
+}
+
+test::InstanceOptions Arena::instance_options() {
+  test::InstanceOptions options;
+  options.postgres = postgres_.get();
+  options.proxied = true;
+  options.broker.plugin_options = {"spool_mib 4"};
+  options.broker.acl_lines = {std::string("user ") + lamp_name, "topic readwrite home/#"};
+  options.broker.passwords = {{lamp_name, lamp_password}};
+  if (spool_disk_.missing().empty()) options.broker.state_dir = spool_disk_.folder();
+  return options;
+}
+
+std::string Arena::spool_folder() const {
+  return spool_disk_.missing().empty() ? spool_disk_.folder() : instance_->folder() + "/spool";
+}
+
+std::vector<Violation> Arena::check(const Round& round) {
+  std::vector<Violation> violations = checker_.check(round);
+  violations.insert(violations.end(), complaints_.begin(), complaints_.end());
+  complaints_.clear();
+  return violations;
+}
 
 void Arena::connect_clients(const Population& population, std::uint64_t seed) {
   for (std::size_t i = 0; i < population.clients.size(); ++i) {
@@ -80,6 +108,7 @@ Round Arena::finish_round() {
   read_rows(round);
   wait_complete(round);
   for (const auto& client : clients_) client->hand_over(round);
+  lamp_->hand_over(round);
   read_state(round);
   enter(Phase::idle);
   return round;

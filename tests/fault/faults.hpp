@@ -1,9 +1,9 @@
 // The kinds of faults: what each does to a running instance, and how it is undone.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
-#include <random>
 #include <string>
 #include <vector>
 
@@ -21,14 +21,18 @@ class Fault {
   virtual void strike(Arena& arena) = 0;
   /// Everything works again, or is about to.
   virtual void heal(Arena& arena) = 0;
+  /// Whether it took place: some only lie in wait. Asked after healing.
+  [[nodiscard]] virtual bool happened() const { return true; }
 };
 
 struct Kind {
-  std::string name;
-  std::string what;  // one line for people
+  std::string name{};
+  std::string what{};  // one line for people
   Part part = Part::worker;
   bool pairs = true;  // may happen together with another one
-  std::function<std::unique_ptr<Fault>()> make;
+  std::function<std::unique_ptr<Fault>()> make{};
+  /// Why it cannot be made in this instance; empty: it can.
+  std::function<std::string(const Arena&)> obstacle{};
 };
 
 /// All kinds, in a fixed order.

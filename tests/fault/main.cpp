@@ -37,17 +37,27 @@ void on_log_check(const doctest::AssertData& data) {
 /// Traffic, faults, healing, rest, judgement.
 RoundResult run_round(Arena& arena, const PlannedRound& planned) {
   RoundResult result{.planned = planned};
-  std::vector<std::unique_ptr<Fault>> faults;
+  std::vector<std::pair<std::string, std::unique_ptr<Fault>>> faults;
+  arena.begin_round(planned.seed);
   arena.enter(Phase::traffic);
   let_pass(planned.before_ms);
   for (const std::string& name : planned.kinds) {
+    const Kind& kind = *find_kind(name);
+    const std::string obstacle = kind.obstacle ? kind.obstacle(arena) : std::string{};
+    if (!obstacle.empty()) {
+      std::cout << " [SKIPPED " << name << ": " << obstacle << "]";
+      result.skipped.insert(name);
+      continue;
+    }
     if (!faults.empty()) let_pass(planned.between_ms);
-    faults.push_back(find_kind(name)->make());
-    faults.back()->strike(arena);
-    ++result.injected;
+    faults.emplace_back(name, kind.make());
+    faults.back().second->strike(arena);
   }
   let_pass(planned.hold_ms);
-  for (const auto& fault : faults) fault->heal(arena);
+  for (const auto& [name, fault] : faults) {
+    fault->heal(arena);
+    if (fault->happened()) result.injected.insert(name);
+  }
   let_pass(planned.after_ms);
   const Round round = arena.finish_round();
   result.violations = arena.check(round);
@@ -118,6 +128,8 @@ int main(int argc, char** argv) {
   context.setAsDefaultForAssertsOutOfTestCases();
   context.setAssertHandler(on_log_check);
   try {
+    const std::string no_mounts = keep_mounts_private();
+    if (!no_mounts.empty()) std::cerr << "parley_fault: " << no_mounts << '\n';
     const auto options = read_options(argc, argv);
     if (!options) return 2;
     if (options->list) {

@@ -11,10 +11,10 @@ constexpr std::size_t violations_shown_max = 12;
 
 }  // namespace
 
-void Report::add_to(Line& line, const RoundResult& result) {
+void Report::add_to(Line& line, const RoundResult& result, int injected, int skipped) {
   ++line.rounds;
-  line.injected += result.injected;
-  line.skipped += result.skipped;
+  line.injected += injected;
+  line.skipped += skipped;
   line.violations += static_cast<std::int64_t>(result.violations.size());
   line.reconnected += result.reconnected;
   Counts& sum = line.counts;
@@ -31,12 +31,11 @@ void Report::add_to(Line& line, const RoundResult& result) {
 
 void Report::add(const RoundResult& result) {
   for (const std::string& kind : result.planned.kinds) {
-    Line& line = lines_[kind];
-    RoundResult alone = result;
-    alone.injected = result.injected > 0 ? 1 : 0;
-    add_to(line, alone);
+    add_to(lines_[kind], result, result.injected.contains(kind) ? 1 : 0,
+           result.skipped.contains(kind) ? 1 : 0);
   }
-  add_to(total_, result);
+  add_to(total_, result, static_cast<int>(result.injected.size()),
+         static_cast<int>(result.skipped.size()));
   if (result.violations.empty()) ++rounds_passed_;
   std::cout << ": " << result.counts.sent << " sent, " << result.counts.stored << " stored, "
             << result.counts.delivered << " delivered, " << result.counts.redelivered << " again";

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,8 @@ namespace parley::fault {
 
 struct RoundResult {
   PlannedRound planned{};
-  int injected = 0;
-  int skipped = 0;  // faults that cannot be made here
+  std::set<std::string> injected{};  // kinds that took place
+  std::set<std::string> skipped{};   // kinds that cannot be made here
   int reconnected = 0;
   Counts counts{};
   std::vector<Violation> violations{};
@@ -38,7 +39,7 @@ class Report {
     std::int64_t reconnected = 0;
     Counts counts{};
   };
-  static void add_to(Line& line, const RoundResult& result);
+  static void add_to(Line& line, const RoundResult& result, int injected, int skipped);
   static void print(const std::string& name, const Line& line);
 
   std::uint64_t seed_;

@@ -68,7 +68,8 @@ void Broker::write_conf() const {
   if (options_.with_plugin) {
     conf += std::string("plugin ") + PARLEY_PLUGIN + "\n";
     conf += "plugin_opt_key_file " + folder_ + "/keys\n";
-    conf += "plugin_opt_state_dir " + folder_ + "/spool\n";
+    conf += "plugin_opt_state_dir " +
+            (options_.state_dir.empty() ? folder_ + "/spool" : options_.state_dir) + "\n";
     for (const std::string& option : options_.plugin_options) conf += "plugin_opt_" + option + "\n";
   }
   conf += with_number("listener ", port_) + " 127.0.0.1\n";

@@ -15,6 +15,7 @@ struct BrokerOptions {
   std::vector<std::string> lines{};           // of mosquitto.conf, before the listener's
   std::vector<std::string> plugin_options{};  // "spool_mib 1"
   bool with_plugin = true;
+  std::string state_dir{};               // of the plugin; empty: <folder>/spool
   std::vector<std::string> acl_lines{};  // of an acl_file; none: no such file
   /// Of a password_file; none: no such file.
   std::vector<std::pair<std::string, std::string>> passwords{};
