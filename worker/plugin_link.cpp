@@ -176,6 +176,7 @@ void PluginLink::on_sessions(link::SessionBatch batch) {
 }
 
 void PluginLink::on_batch(link::InboundBatch batch) {
+  if (!taking_) return;
   auto taken = in_.take(std::move(batch));
   received_news_ = true;
   if (taken.gap && mono_now().value - asked_at_.value >= ask_again_ms) {

@@ -65,6 +65,8 @@ class PluginLink {
   [[nodiscard]] bool is_up() const { return welcomed_; }
   /// Frames that came while the inbox was full; the gaps asked for them again.
   [[nodiscard]] std::uint64_t dropped_frames() const { return mqtt_.dropped(); }
+  /// From now on nothing more is taken from the plugin: its spool keeps that.
+  void take_no_more() { taking_ = false; }
   /// Nothing is waiting for the plugin.
   [[nodiscard]] bool drained() const { return out_.held() == 0 && filling_items_ == 0; }
 
@@ -112,6 +114,7 @@ class PluginLink {
   int hellos_ = 0;
   bool sessions_sure_ = false;
   bool snapshot_open_ = false;
+  bool taking_ = true;
   std::uint64_t session_change_no_ = 0;
   std::vector<link::SpooledRecord> early_;  // came before the first snapshot; bounded by the credit
   MonoMillis asked_at_;                     // last resume or snapshot request

@@ -320,6 +320,8 @@ void Worker::stop_gracefully() {
   if (std::exchange(stopping_, true)) return;
   log::info("event=stopping");
   stop_deadline_ = {mono_now().value + stop_within_ms};
+  // Under steady traffic there would be something waiting at every moment.
+  plugin_.take_no_more();
   when_drained();
 }
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -97,4 +98,22 @@ TEST_CASE("failover: a worker that stops on SIGTERM ends with 0 and says offline
   instance.start_worker();
   CHECK(alice.mqtt.expect("im/s/status").payload == "online");
   eventually("it is stored", [&] { return instance.stored_direct("alice", "bob").size() == 1; });
+}
+
+TEST_CASE("failover: a worker stops soon, also while messages keep coming") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person("alice");
+  instance.worker().process().signal(SIGTERM);
+  // Without a pause and longer than it may take to finish what it has.
+  const Deadline flood{slowed(Milliseconds{2'000})};
+  int sent = 0;
+  while (instance.worker().process().running() && !flood.passed()) {
+    alice.mqtt.publish_soon({.topic = alice.topic("send/bob"), .payload = with_number("m", ++sent)});
+    REQUIRE(alice.mqtt.await_answers(50));
+  }
+  CHECK_FALSE(instance.worker().process().running());
+  REQUIRE(alice.mqtt.await_answers());
+  instance.start_worker();
+  instance.settle();
+  CHECK(instance.stored_direct("alice", "bob").size() == static_cast<std::size_t>(sent));
 }

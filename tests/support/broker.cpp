@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstdlib>
 #include <stdexcept>
+#include <utility>
 
 #include "tests/support/mqtt_client.hpp"
 
@@ -67,7 +68,8 @@ void Broker::write_conf() const {
   if (options_.with_plugin) {
     conf += std::string("plugin ") + PARLEY_PLUGIN + "\n";
     conf += "plugin_opt_key_file " + folder_ + "/keys\n";
-    conf += "plugin_opt_state_dir " + folder_ + "/spool\n";
+    conf += "plugin_opt_state_dir " +
+            (options_.state_dir.empty() ? folder_ + "/spool" : options_.state_dir) + "\n";
     for (const std::string& option : options_.plugin_options) conf += "plugin_opt_" + option + "\n";
   }
   conf += with_number("listener ", port_) + " 127.0.0.1\n";
@@ -77,11 +79,20 @@ void Broker::write_conf() const {
 bool Broker::try_start() {
   write_conf();
   Command command{.argv = {"/usr/sbin/mosquitto", "-c", folder_ + "/mosquitto.conf"},
+                  .env = options_.environment,
                   .log_path = log_path(),
                   .folder = folder_};
   if (const char* preload = std::getenv("PARLEY_BROKER_PRELOAD")) {
-    command.env = {{"LD_PRELOAD", preload},
-                   {"ASAN_OPTIONS", "detect_leaks=0:verify_asan_link_order=0"}};
+    std::string libraries = preload;
+    for (const auto& [key, value] : std::exchange(command.env, {})) {
+      if (key == "LD_PRELOAD") {
+        libraries += ":" + value;
+      } else {
+        command.env.emplace_back(key, value);
+      }
+    }
+    command.env.emplace_back("LD_PRELOAD", libraries);
+    command.env.emplace_back("ASAN_OPTIONS", "detect_leaks=0:verify_asan_link_order=0");
   }
   process_.emplace(command);
   const Deadline deadline;

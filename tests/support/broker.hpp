@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/process.hpp"
@@ -14,9 +15,11 @@ struct BrokerOptions {
   std::vector<std::string> lines{};           // of mosquitto.conf, before the listener's
   std::vector<std::string> plugin_options{};  // "spool_mib 1"
   bool with_plugin = true;
+  std::string state_dir{};               // of the plugin; empty: <folder>/spool
   std::vector<std::string> acl_lines{};  // of an acl_file; none: no such file
   /// Of a password_file; none: no such file.
   std::vector<std::pair<std::string, std::string>> passwords{};
+  std::vector<std::pair<std::string, std::string>> environment{};  // added to ours
 };
 
 class Broker {
@@ -38,6 +41,10 @@ class Broker {
   [[nodiscard]] std::string log_path() const { return folder_ + "/mosquitto.log"; }
   /// Adds a line to `lines`; counts from the next start.
   void configure(const std::string& line) { options_.lines.push_back(line); }
+  /// Counts from the next start.
+  void set_environment(std::vector<std::pair<std::string, std::string>> environment) {
+    options_.environment = std::move(environment);
+  }
 
  private:
   void write_conf() const;

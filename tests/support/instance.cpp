@@ -91,7 +91,9 @@ std::string Person::expect_text(const std::string& rest, Deadline deadline) {
 // ---- Instance ----
 
 Instance::Instance(std::initializer_list<std::string> users, InstanceOptions options)
-    : uri_{Postgres::shared().create_database()}, config_{std::move(options.config)} {
+    : postgres_{options.postgres == nullptr ? Postgres::shared() : *options.postgres},
+      uri_{postgres_.create_database()},
+      config_{std::move(options.config)} {
   keys_.add(random_secret(), false, std::time(nullptr));
   keys_.add(random_secret(), true, std::time(nullptr));
   if (!save_key_file(key_path(), keys_)) throw std::runtime_error("key file");
@@ -99,8 +101,12 @@ Instance::Instance(std::initializer_list<std::string> users, InstanceOptions opt
   for (int i = 1; i <= marker_conversations; ++i) user(marker_name(i));
   for (const std::string& name : users) user(name);
   broker_.emplace(folder_.path(), std::move(options.broker));
+  if (options.proxied) {
+    database_proxy_.emplace(postgres_.socket_path());
+    broker_proxy_.emplace(broker_->port());
+  }
   write_config();
-  worker_.emplace(config_path(), folder_.file("worker.log"));
+  worker_.emplace(config_path(), folder_.file("worker.log"), options.worker_environment);
   if (options.start_worker) start_worker();
 }
 
@@ -118,20 +124,22 @@ Instance::~Instance() {
   broker_.reset();
   database_.reset();
   try {
-    Postgres::shared().drop_database(uri_);
+    postgres_.drop_database(uri_);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
   }
 }
 
 void Instance::write_config() const {
-  write_file(config_path(), with_number("[broker]\nhost = \"127.0.0.1\"\nport = ", port()) +
+  const auto broker_port = broker_proxy_ ? broker_proxy_->port() : port();
+  const auto uri = database_proxy_ ? Postgres::uri_through(database_proxy_->port(), uri_) : uri_;
+  write_file(config_path(), with_number("[broker]\nhost = \"127.0.0.1\"\nport = ", broker_port) +
                                 "\nkey_file = \"" + key_path() + "\"\n\n[database]\nuri = \"" +
-                                uri_ + "\"\n\n" + config_);
+                                uri + "\"\n\n" + config_);
 }
 
 Worker Instance::another_worker() const {
-  return Worker{config_path(), folder_.file("other_worker.log")};
+  return Worker{config_path(), folder_.file("other_worker.log"), worker_->environment()};
 }
 
 Database& Instance::database() {

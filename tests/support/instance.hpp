@@ -14,6 +14,7 @@
 #include "tests/support/broker.hpp"
 #include "tests/support/mqtt_client.hpp"
 #include "tests/support/postgres.hpp"
+#include "tests/support/proxy.hpp"
 #include "tests/support/worker.hpp"
 
 namespace parley::test {
@@ -22,6 +23,11 @@ struct InstanceOptions {
   BrokerOptions broker{};
   std::string config{};  // TOML after [broker] and [database]
   bool start_worker = true;
+  Postgres* postgres = nullptr;  // null: the shared one
+  /// Between the worker and its servers: see Instance::database_proxy and broker_proxy. The command
+  /// line, which reads the same file, goes through them too; tests do not.
+  bool proxied = false;
+  std::vector<std::pair<std::string, std::string>> worker_environment{};
 };
 
 /// What a token shall say; the rest comes from the user.
@@ -73,6 +79,10 @@ class Instance {
   /// A second worker of the same messenger; it is not started.
   [[nodiscard]] Worker another_worker() const;
   Database& database();
+  Postgres& postgres() { return postgres_; }
+  /// Only with InstanceOptions::proxied.
+  Proxy& database_proxy() { return *database_proxy_; }
+  Proxy& broker_proxy() { return *broker_proxy_; }
   [[nodiscard]] const std::string& folder() const { return folder_.path(); }
   [[nodiscard]] std::uint16_t port() const { return broker_->port(); }
   [[nodiscard]] std::string config_path() const { return folder_.file("parley.toml"); }
@@ -122,8 +132,11 @@ class Instance {
   Person& watcher();
 
   TemporaryFolder folder_;
+  Postgres& postgres_;
   std::string uri_;
   std::string config_;
+  std::optional<Proxy> database_proxy_;
+  std::optional<Proxy> broker_proxy_;
   Keyring keys_;
   std::unique_ptr<Database> database_;
   std::optional<Broker> broker_;

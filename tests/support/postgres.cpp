@@ -3,8 +3,11 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <sstream>
 #include <stdexcept>
 #include <string_view>
 
@@ -80,22 +83,29 @@ Postgres& Postgres::shared() {
   return postgres;
 }
 
-Postgres::Postgres() {
+Postgres::Postgres(PostgresOptions options) : options_{std::move(options)} {
   initialise();
   start();
+}
+
+std::string Postgres::data_folder() const {
+  return options_.folder.empty() ? folder_.file("data") : options_.folder;
 }
 
 void Postgres::initialise() const {
   if (::getuid() == 0) {
     const passwd* user = ::getpwnam(server_user);
     if (user == nullptr) throw std::runtime_error("no user postgres to run the server");
-    if (::chown(folder_.path().c_str(), user->pw_uid, user->pw_gid) != 0) {
-      throw std::runtime_error("chown " + folder_.path());
+    for (const std::string& folder : {folder_.path(), options_.folder}) {
+      if (!folder.empty() && ::chown(folder.c_str(), user->pw_uid, user->pw_gid) != 0) {
+        throw std::runtime_error("chown " + folder);
+      }
     }
   }
   const Ran ran =
       run(Command{.argv = {server_program("initdb"), "--no-sync", "--auth=trust", "--encoding=UTF8",
-                           "--locale=C.UTF-8", "--username=parley", "-D", folder_.file("data")},
+                           "--locale=C.UTF-8", "--username=parley", "-D", data_folder()},
+                  .env = options_.environment,
                   .as_user = server_user,
                   .folder = folder_.path()},
           {}, Deadline{slowed(Milliseconds{60'000})});
@@ -103,15 +113,19 @@ void Postgres::initialise() const {
 }
 
 void Postgres::start() {
-  server_.emplace(
-      Command{.argv = {server_program("postgres"), "-D", folder_.file("data"), "-k", folder_.path(),
-                       "-c", "listen_addresses=", "-c", "shared_buffers=64MB", "-c",
-                       "max_connections=60", "-c", "log_min_messages=warning", "-c", "timezone=UTC",
-                       "-c", "min_wal_size=64MB", "-c", "max_wal_size=512MB"},
-              .log_path = folder_.file("log"),
-              .as_user = server_user,
-              .folder = folder_.path(),
-              .death_signal = SIGQUIT});
+  Command command{.argv = {server_program("postgres"), "-D", data_folder(), "-k", folder_.path(),
+                           "-c", "listen_addresses=", "-c", "shared_buffers=64MB", "-c",
+                           "max_connections=60", "-c", "log_min_messages=warning", "-c",
+                           "timezone=UTC", "-c", "min_wal_size=64MB", "-c", "max_wal_size=512MB"},
+                  .env = options_.environment,
+                  .log_path = folder_.file("log"),
+                  .as_user = server_user,
+                  .folder = folder_.path(),
+                  .death_signal = SIGQUIT};
+  for (const std::string& setting : options_.settings) {
+    command.argv.insert(command.argv.end(), {"-c", setting});
+  }
+  server_.emplace(command);
   eventually(
       "PostgreSQL answers",
       [&] {
@@ -128,6 +142,33 @@ void Postgres::stop(Stop how) {
   server_->signal(how == Stop::fast ? SIGINT : SIGQUIT);
   if (!server_->wait()) throw std::runtime_error("PostgreSQL does not stop");
   server_.reset();
+}
+
+void Postgres::signal_all(int number) const {
+  // The server's children are in process groups of their own. The parent goes first: it starts no
+  // others then.
+  server_->signal(number);
+  for (const pid_t child : children_of(server_->pid())) ::kill(child, number);
+}
+
+void Postgres::kill() {
+  admin_.reset();
+  const auto pid = static_cast<std::int64_t>(server_->pid());
+  // Its processes have sessions of their own; they would end by themselves, but not at once, and
+  // until then no other server may begin.
+  std::istringstream children{
+      read_file(with_number("/proc/", pid) + with_number("/task/", pid) + "/children")};
+  server_->kill();
+  for (pid_t child = 0; children >> child;) {
+    ::kill(child, SIGKILL);
+    eventually("a process of PostgreSQL is gone",
+               [&] { return ::kill(child, 0) != 0 && errno == ESRCH; });
+  }
+  server_.reset();
+}
+
+std::string Postgres::uri_through(std::uint16_t port, const std::string& uri) {
+  return with_number("postgresql://parley@127.0.0.1:", port) + uri.substr(uri.rfind('/'));
 }
 
 std::string Postgres::uri(const std::string& database) const {

@@ -231,6 +231,20 @@ Ran run(Command command, std::string_view input, Deadline deadline) {
   return Ran{*code, process.out(), process.err()};
 }
 
+std::vector<pid_t> children_of(pid_t parent) {
+  std::vector<pid_t> children;
+  for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {
+    const std::string name = entry.path().filename();
+    if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+    const std::string stat = read_file(entry.path() / "stat");
+    // "pid (name) state parent …"; the name may hold anything.
+    const auto name_end = stat.rfind(')');
+    if (name_end == std::string::npos || stat.size() < name_end + 4) continue;
+    if (std::atoi(stat.c_str() + name_end + 4) == parent) children.push_back(std::stoi(name));
+  }
+  return children;
+}
+
 std::uint16_t free_port() {
   constexpr int first = 12'000;
   constexpr int last = 32'000;

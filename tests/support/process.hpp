@@ -88,6 +88,9 @@ struct Ran {
 /// Runs a program to its end. @throw std::runtime_error if it is still there at the deadline
 Ran run(Command command, std::string_view input = {}, Deadline deadline = Deadline{});
 
+/// The processes whose parent is `parent`, now.
+std::vector<pid_t> children_of(pid_t parent);
+
 /// A loopback port that nobody listened on a moment ago, below the range that the kernel gives to
 /// outgoing connections. The caller tries another one if somebody was faster.
 std::uint16_t free_port();

@@ -5,13 +5,16 @@
 
 namespace parley::test {
 
-Worker::Worker(std::string config_path, std::string log_path)
-    : config_path_{std::move(config_path)}, log_path_{std::move(log_path)} {}
+Worker::Worker(std::string config_path, std::string log_path, Environment environment)
+    : config_path_{std::move(config_path)},
+      log_path_{std::move(log_path)},
+      environment_{std::move(environment)} {}
 
 void Worker::start() {
   process_.reset();
-  process_.emplace(
-      Command{.argv = {PARLEY_WORKER, "--config", config_path_}, .log_path = log_path_});
+  process_.emplace(Command{.argv = {PARLEY_WORKER, "--config", config_path_},
+                           .env = environment_,
+                           .log_path = log_path_});
 }
 
 int Worker::stop() {

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "tests/support/process.hpp"
 
@@ -11,8 +13,10 @@ namespace parley::test {
 
 class Worker {
  public:
+  using Environment = std::vector<std::pair<std::string, std::string>>;
   /// @param config_path  its TOML file; @param log_path  where its log goes
-  Worker(std::string config_path, std::string log_path);
+  /// @param environment  added to ours at each start
+  Worker(std::string config_path, std::string log_path, Environment environment = {});
 
   /// Starts it; it is not online yet.
   void start();
@@ -23,10 +27,14 @@ class Worker {
   int stop();
   [[nodiscard]] std::string log() const { return read_file(log_path_); }
   [[nodiscard]] const std::string& log_path() const { return log_path_; }
+  [[nodiscard]] const Environment& environment() const { return environment_; }
+  /// Counts from the next start.
+  void set_environment(Environment environment) { environment_ = std::move(environment); }
 
  private:
   std::string config_path_;
   std::string log_path_;
+  Environment environment_;
   std::optional<Process> process_;
 };
 

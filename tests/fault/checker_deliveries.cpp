@@ -1,0 +1,188 @@
+// The checker's part about what clients received.
+#include <algorithm>
+
+#include "tests/fault/checker.hpp"
+
+namespace parley::fault {
+
+namespace {
+
+std::string where(const SessionLog& session, const Reader& reader, FeedFormat feed) {
+  return reader.client_id + " (connection " + std::to_string(session.connection) + ", " +
+         to_string(feed.first) + "." + to_string(feed.second) + ")";
+}
+
+}  // namespace
+
+Checker::Position& Checker::position(const Reader& reader, const SessionLog& session,
+                                     FeedFormat feed, const std::string& conversation) {
+  // What an observer holds ends with its connection, and what a device holds stays.
+  const bool lasting = reader.kind == ReaderKind::device || reader.kind == ReaderKind::sole;
+  const std::string who = lasting ? "client " + std::to_string(reader.client)
+                                  : "connection " + std::to_string(session.connection);
+  Position& position = positions_[{who, feed, conversation}];
+  if (lasting) position.begun = true;
+  return position;
+}
+
+Seq Checker::resolve(const Delivery& delivery, Seq high, const std::string& user) const {
+  if (delivery.seq != 0) return delivery.seq;
+  const Seq next = archive_.next(delivery.conversation, user, delivery.feed, high);
+  Seq found = 0;
+  for (const Row* row : archive_.with_text(delivery.text)) {
+    if (row->conversation != delivery.conversation) continue;
+    if (found == 0 || row->seq == next) found = row->seq;
+  }
+  return found;
+}
+
+void Checker::check_session(const Round& round, const SessionLog& session, const Reader& reader) {
+  auto truncation = session.truncations.begin();
+  for (const Delivery& delivery : session.deliveries) {
+    for (; truncation != session.truncations.end() && truncation->at <= delivery.at; ++truncation) {
+      truncate(reader, session, *truncation);
+    }
+    ++counts_.delivered;
+    check_delivery(session, reader, delivery);
+  }
+  for (; truncation != session.truncations.end(); ++truncation) {
+    truncate(reader, session, *truncation);
+  }
+  if (reader.kind == ReaderKind::observer) check_observer_complete(round, session, reader);
+}
+
+void Checker::truncate(const Reader& reader, const SessionLog& session, const Mark& truncation) {
+  for (const FeedFormat& feed : reader.feeds) {
+    Position& held = position(reader, session, feed, truncation.conversation);
+    held.high = std::max(held.high, truncation.seq - 1);
+  }
+}
+
+void Checker::check_delivery(const SessionLog& session, const Reader& reader,
+                             const Delivery& delivery) {
+  const FeedFormat feed{delivery.feed, delivery.format};
+  const std::string at = where(session, reader, feed);
+  if (!membership_.is_member(reader.user, delivery.conversation)) {
+    return fail("foreign", at + " was given a message of " + delivery.conversation, delivery.text);
+  }
+  if (!reader.feeds.contains(feed)) {
+    return fail("foreign", at + " never subscribed that", delivery.text);
+  }
+  const Position& held = position(reader, session, feed, delivery.conversation);
+  const Seq seq = resolve(delivery, held.high, reader.user);
+  const Row* row = archive_.at(delivery.conversation, seq);
+  if (row == nullptr) {
+    return fail("content",
+                at + " was given what is not stored, as " + delivery.conversation + " " +
+                    std::to_string(delivery.seq),
+                delivery.text);
+  }
+  if (row->text != delivery.text || (!delivery.from.empty() && delivery.from != row->sender)) {
+    return fail("content",
+                at + " was given another content as " + delivery.conversation + " " +
+                    std::to_string(seq) + ", where \"" + row->text + "\" of " + row->sender + " is",
+                delivery.text);
+  }
+  if ((row->sender == reader.user) != (delivery.feed == Feed::sent)) {
+    return fail("feed", at + " was given a message of " + row->sender, delivery.text);
+  }
+  advance(session, reader, delivery, seq);
+}
+
+void Checker::advance(const SessionLog& session, const Reader& reader, const Delivery& delivery,
+                      Seq seq) {
+  const FeedFormat feed{delivery.feed, delivery.format};
+  Position& held = position(reader, session, feed, delivery.conversation);
+  if (!held.begun) {
+    held.begun = true;
+    held.high = seq;
+    return;
+  }
+  if (seq <= held.high) {
+    ++counts_.redelivered;
+    return;
+  }
+  const Seq next = archive_.next(delivery.conversation, reader.user, delivery.feed, held.high);
+  if (seq > next) {
+    fail("gap",
+         where(session, reader, feed) + " was given " + delivery.conversation + " " +
+             std::to_string(seq) + " and had not got " + std::to_string(next),
+         archive_.at(delivery.conversation, next)->text);
+  }
+  held.high = seq;
+}
+
+void Checker::check_observer_complete(const Round& round, const SessionLog& session,
+                                      const Reader& reader) {
+  std::unordered_map<std::string, Micros> first_sent;
+  for (const Send& send : round.sends) {
+    if (send.transmissions.empty() || session.subscribed_at == 0) continue;
+    if (send.transmissions.front().at > session.subscribed_at) {
+      first_sent.emplace(send.text, send.transmissions.front().at);
+    }
+  }
+  std::map<std::pair<FeedFormat, std::string>, std::pair<Seq, Seq>> seen;  // first, last
+  for (const Delivery& delivery : session.deliveries) {
+    const FeedFormat feed{delivery.feed, delivery.format};
+    const Seq seq = resolve(delivery, 0, reader.user);
+    const auto [entry, fresh] = seen.try_emplace({feed, delivery.conversation}, seq, seq);
+    entry->second.first = std::min(entry->second.first, seq);
+    entry->second.second = std::max(entry->second.second, seq);
+  }
+  for (const Row& row : round.rows) {
+    if (!first_sent.contains(row.text) || !membership_.is_member(reader.user, row.conversation)) {
+      continue;
+    }
+    const Feed feed = row.sender == reader.user ? Feed::sent : Feed::inbox;
+    for (const FeedFormat& entitled : reader.feeds) {
+      if (entitled.first != feed) continue;
+      const auto range = seen.find({entitled, row.conversation});
+      const bool before = range != seen.end() && row.seq < range->second.first;
+      const bool after =
+          session.ended_at == 0 && (range == seen.end() || row.seq > range->second.second);
+      if (before || after) {
+        fail("live",
+             where(session, reader, entitled) + " was up and did not get " + row.conversation +
+                 " " + std::to_string(row.seq),
+             row.text);
+      }
+    }
+  }
+}
+
+void Checker::check_complete(const Round& round) {
+  for (const Reader& reader : round.readers) {
+    if (reader.kind != ReaderKind::device && reader.kind != ReaderKind::sole) continue;
+    for (const std::string& conversation : archive_.conversations()) {
+      if (!membership_.is_member(reader.user, conversation)) continue;
+      for (const FeedFormat& feed : reader.feeds) {
+        const Seq due = archive_.newest(conversation, reader.user, feed.first);
+        const auto held =
+            positions_.find({"client " + std::to_string(reader.client), feed, conversation});
+        const Seq high = held == positions_.end() ? 0 : held->second.high;
+        if (high >= due) continue;
+        const Seq missing = archive_.next(conversation, reader.user, feed.first, high);
+        fail("complete",
+             reader.client_id + " never got " + conversation + " " + std::to_string(missing) +
+                 " up to " + std::to_string(due) + " on " + to_string(feed.first) + "." +
+                 to_string(feed.second),
+             archive_.at(conversation, missing)->text);
+      }
+    }
+  }
+}
+
+void Checker::check_foreign(const Round& round) {
+  for (const ForeignLog& log : round.foreign) {
+    const std::set<std::int64_t> received(log.received.begin(), log.received.end());
+    const std::int64_t last = log.received.empty() ? 0 : log.received.back();
+    for (const std::int64_t number : log.taken) {
+      if (received.contains(number) || (number > last && !log.ended_in_order)) continue;
+      fail("coexistence", "publish " + std::to_string(number) +
+                              " of a foreign device on connection " +
+                              std::to_string(log.connection) + " was PUBACKed and did not arrive");
+    }
+  }
+}
+
+}  // namespace parley::fault
