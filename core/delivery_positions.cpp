@@ -95,11 +95,6 @@ std::uint32_t DeliveryPositions::room(SessionNo session_no) const {
   return packets >= settings_.unconfirmed_max ? 0 : settings_.unconfirmed_max - packets;
 }
 
-bool DeliveryPositions::is_due(const Conversation& conversation, MonoMillis now) const {
-  return conversation.waits() &&
-         now.value - conversation.progress_at.value >= settings_.redeliver_after_ms;
-}
-
 std::vector<SessionNo> DeliveryPositions::due(MonoMillis now) {
   std::vector<SessionNo> due;
   for (auto& [session_no, session] : sessions_) {
@@ -108,7 +103,7 @@ std::vector<SessionNo> DeliveryPositions::due(MonoMillis now) {
     bool any = false;
     for (auto& [id, conversation] : session.conversations) {
       if (!conversation.waits() || conversation.tries >= settings_.redeliver_max) continue;
-      if (is_due(conversation, now)) {
+      if (now.value - conversation.progress_at.value >= settings_.redeliver_after_ms) {
         ++conversation.tries;
         conversation.progress_at = now;
         conversation.sent = conversation.got;
@@ -122,16 +117,6 @@ std::vector<SessionNo> DeliveryPositions::due(MonoMillis now) {
     if (any) due.push_back(session_no);
   }
   return due;
-}
-
-bool DeliveryPositions::exhausted(SessionNo session_no, MonoMillis now) const {
-  const auto found = sessions_.find(session_no);
-  if (found == sessions_.end() || !found->second.confirms) return false;
-  return std::any_of(found->second.conversations.begin(), found->second.conversations.end(),
-                     [&](const auto& entry) {
-                       return entry.second.tries >= settings_.redeliver_max &&
-                              is_due(entry.second, now);
-                     });
 }
 
 }  // namespace parley

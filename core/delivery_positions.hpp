@@ -56,8 +56,6 @@ class DeliveryPositions {
   /// back to what the session has confirmed: send everything from there on again. Each conversation
   /// at most redeliver_max times until there is progress.
   std::vector<SessionNo> due(MonoMillis now);
-  /// Some conversation has been sent again in vain as often as allowed: as good as offline.
-  [[nodiscard]] bool exhausted(SessionNo session_no, MonoMillis now) const;
 
  private:
   struct Conversation {
@@ -76,7 +74,6 @@ class DeliveryPositions {
     MonoMillis look_at;                                              // nothing is due before
     std::unordered_map<ConversationId, Conversation> conversations;  // that are not all confirmed
   };
-  [[nodiscard]] bool is_due(const Conversation& conversation, MonoMillis now) const;
 
   const Settings settings_;
   std::unordered_map<SessionNo, Session> sessions_;

@@ -84,15 +84,12 @@ TEST_CASE("delivery positions: without progress the position goes back, so often
     REQUIRE(positions.due(at(now)) == std::vector<SessionNo>{phone});
     CHECK(positions.position(phone, ops) == 2);
     CHECK(positions.room(phone) == 10);
-    CHECK_FALSE(positions.exhausted(phone, at(now + 99)));
     send(positions, 3, 4, now + 1);
     CHECK(positions.due(at(now + 99)).empty());
   }
   CHECK(positions.due(at(100'000)).empty());
-  CHECK(positions.exhausted(phone, at(100'000)));
   // Progress: it is there again.
   positions.got(phone, ops, 3, at(100'000));
-  CHECK_FALSE(positions.exhausted(phone, at(100'000)));
   CHECK(positions.due(at(100'100)) == std::vector<SessionNo>{phone});
   CHECK(positions.position(phone, ops) == 3);
 }
