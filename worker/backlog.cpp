@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "core/fault_point.hpp"
 #include "core/topic.hpp"
 #include "worker/log.hpp"
 #include "worker/loop.hpp"
@@ -286,6 +287,7 @@ void Backlogs::applied() {
     due.push_back(session_no);
   }
   for (const auto session_no : due) {
+    crash_point(CrashPoint::worker_between_pages);
     if (runs_.contains(session_no)) next_page(session_no);
   }
 }
@@ -323,6 +325,7 @@ void Backlogs::settle(SessionNo session_no) {
 void Backlogs::finish(SessionNo session_no) {
   const auto found = runs_.find(session_no);
   const auto sync_no = found->second.sync_no;
+  crash_point(CrashPoint::worker_before_sync_done);
   runs_.erase(found);
   --running_;
   finished_[session_no] = sync_no;
