@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/crc32c.hpp"
+#include "core/fault_point.hpp"
 
 namespace parley {
 namespace {
@@ -223,6 +224,7 @@ std::optional<IngestNo> Spool::append(std::string_view record, Reserve reserve) 
     std::memcpy(ring_.data() + at % ring_.size() + sizeof(RecordHeader), record.data(),
                 record.size());
   }
+  crash_point(CrashPoint::plugin_spool_payload);
   write({static_cast<std::uint32_t>(record.size()), record_crc(next_, record), next_, at});
   // The way to it comes last: until it is there, the record cannot be found.
   if (skip >= sizeof(RecordHeader)) write({RecordHeader::wrap, 0, 0, tail_});
@@ -279,6 +281,7 @@ void Spool::drop_front(IngestNo mark, const std::function<void(const Entry&)>& g
   while (!released_.empty() && released_.begin()->second <= mark_) {
     released_.erase(released_.begin());
   }
+  crash_point(CrashPoint::plugin_released_without_mark);
   save_mark();
 }
 

@@ -5,6 +5,7 @@
 #include <utility>
 #include <variant>
 
+#include "core/fault_point.hpp"
 #include "core/topic.hpp"
 #include "core/wire.hpp"
 #include "plugin/judge.hpp"
@@ -159,6 +160,7 @@ int take(Plugin& plugin, const Publish& publish) {
   }
   const std::string record = link::encode(record_of(publish));
   if (!plugin.spool.append(record, Spool::Reserve::keep)) return on_spool_full(plugin, publish);
+  crash_point(CrashPoint::plugin_after_append);
   ++plugin.counters.spooled;
   return MOSQ_ERR_SUCCESS;
 }

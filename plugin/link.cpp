@@ -4,6 +4,7 @@
 #include <utility>
 #include <variant>
 
+#include "core/fault_point.hpp"
 #include "core/topic.hpp"
 #include "plugin/broker.hpp"
 
@@ -24,6 +25,15 @@ std::size_t about_bytes(const link::SessionChange& change) {
   std::size_t bytes = 64 + up->user.size() + up->client_id.size() + up->device.size();
   for (const auto& conv : up->inbox_convs) bytes += conv.size() + 2;
   return bytes;
+}
+
+/// Whether a test wants this frame to be lost.
+bool is_lost(const link::PluginFrame& frame) {
+  if (frame.welcome) return loss_point(LossPoint::plugin_welcome);
+  if (frame.sessions) return loss_point(LossPoint::plugin_sessions);
+  if (frame.batch) return loss_point(LossPoint::plugin_inbound_batch);
+  return loss_point(frame.resume_batch_no != 0 ? LossPoint::plugin_resume
+                                               : LossPoint::plugin_applied);
 }
 
 }  // namespace
@@ -171,6 +181,7 @@ void Link::on_batch(const link::OutboundBatch& batch) {
                   [](const link::Delivery& delivery) { return delivery.session_no != 0; });
   if (needs_fences && !(open() && receiver_->sees_fence)) return;
   expand(batch);
+  crash_point(CrashPoint::plugin_after_expand);
   receiver_stream_.applied();
 }
 
@@ -180,6 +191,9 @@ void Link::expand(const link::OutboundBatch& batch) {
     ++revocations_changed_;
   }
   for (const auto& delivery : batch.deliveries) {
+    if (&delivery - batch.deliveries.data() == std::ssize(batch.deliveries) / 2) {
+      crash_point(CrashPoint::plugin_half_outbound_batch);
+    }
     Outlet::Item item;
     item.suffix = delivery.suffix;
     item.payload = delivery.payload;
@@ -211,6 +225,7 @@ void Link::send(link::PluginFrame frame) {
   frame.session_change_no = session_change_no_;
   told_applied_ = frame.applied_batch_no;
   ++counters_.frames_out;
+  if (is_lost(frame)) return;
   if (!publish(inbound_topic_, link::encode(frame), 0)) ++counters_.out_of_memory;
 }
 
@@ -263,6 +278,7 @@ void Link::flush(const Now& now) {
     link::PluginFrame frame;
     frame.batch = std::move(*batch);
     send(std::move(frame));
+    crash_point(CrashPoint::plugin_after_inbound_batch);
   }
   const std::uint64_t ask = receiver_stream_.ask(now.mono, ask_again_ms);
   const std::uint64_t applied = receiver_stream_.applied_batch_no();

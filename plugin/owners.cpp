@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <limits>
 #include <system_error>
 #include <utility>
 
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::size_t spare_lines_max =
     10'000;  // beside what lasts, before the file is written anew
+constexpr std::size_t always_anew = std::numeric_limits<std::size_t>::max() / 2;
 
 }  // namespace
 
@@ -46,7 +48,15 @@ Result<OwnersFile, std::string> OwnersFile::open(const std::string& state_dir,
     said.push_back("event=owners_lines_damaged count=" + std::to_string(damaged));
   }
   OwnersFile file{path, std::move(owners)};
-  if (auto written = file.rewrite(); !written) return failed(written.error());
+  if (auto written = file.rewrite(); !written) {
+    // A full disk must not keep the broker down: what is known stays, and the next line tries again
+    // to write everything anew.
+    file.file_ = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+    if (file.file_ < 0) return failed(written.error());
+    file.lines_ = always_anew;
+    file.broken_ = true;
+    said.push_back("event=owners_not_written err=\"" + written.error() + "\"");
+  }
   return file;
 }
 

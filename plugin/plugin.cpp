@@ -8,6 +8,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/fault_point.hpp"
 #include "plugin/boundary.hpp"
 
 namespace parley::plugin {
@@ -212,9 +213,11 @@ mosq_plugin_EXPORT int mosquitto_plugin_cleanup(void* user_data, mosquitto_opt* 
   return parley::plugin::guarded("cleanup", MOSQ_ERR_SUCCESS, [&] {
     // With it go the wills that were asked for since the last tick: the broker ends, not the
     // clients.
-    const std::unique_ptr<parley::plugin::Running> running{
+    std::unique_ptr<parley::plugin::Running> running{
         static_cast<parley::plugin::Running*>(user_data)};
     if (running) parley::plugin::unregister_all(running->identifier, running->plugin);
+    running.reset();
+    parley::crash_point(parley::CrashPoint::plugin_after_cleanup);
     return MOSQ_ERR_SUCCESS;
   });
 }

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "core/fault_point.hpp"
 #include "core/topic.hpp"
 #include "worker/log.hpp"
 #include "worker/loop.hpp"
@@ -324,7 +325,7 @@ void Backlogs::next_page(SessionNo session_no) {
   const auto each = std::max(1U, packets_of(*session));
   const auto messages = std::min(page_max, allowance(session_no) / each);
   if (messages <= 0) {
-    leave(session_no, run, State::blocked);
+    block(session_no, run);
     return;
   }
   const auto& behind = run.todo.front();
@@ -404,21 +405,22 @@ void Backlogs::applied() {
     due.push_back(session_no);
   }
   for (const auto session_no : due) {
+    crash_point(CrashPoint::worker_between_pages);
     const auto found = runs_.find(session_no);
     if (found != runs_.end() && found->second.state == State::active) next_page(session_no);
   }
 }
 
-/// It is not at its turn any more.
-void Backlogs::leave(SessionNo session_no, Run& run, State state) {
-  run.state = state;
+/// Nothing more may be sent to it now: another one's turn.
+void Backlogs::block(SessionNo session_no, Run& run) {
+  run.state = State::blocked;
   run.id = ++last_id_;
   run.wait_for = 0;
   run.todo.clear();
   run.live.clear();
   run.overflowed = true;
   --active_;
-  if (state == State::blocked) blocked_.insert(session_no);
+  blocked_.insert(session_no);
   next_waiting();
 }
 
@@ -518,6 +520,7 @@ void Backlogs::settle(SessionNo session_no) {
 void Backlogs::finish(SessionNo session_no) {
   const auto found = runs_.find(session_no);
   const auto sync_no = found->second.sync_no;
+  crash_point(CrashPoint::worker_before_sync_done);
   runs_.erase(found);
   --active_;
   finished_[session_no] = sync_no;

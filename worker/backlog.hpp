@@ -106,7 +106,7 @@ class Backlogs {
   void hold(SessionNo session_no);
   void enqueue(SessionNo session_no, Run& run);
   void next_waiting();
-  void leave(SessionNo session_no, Run& run, State state);
+  void block(SessionNo session_no, Run& run);
   void ask(SessionNo session_no);
   void list(SessionNo session_no);
   void listed(SessionNo session_no, const std::vector<PgRows>& results);

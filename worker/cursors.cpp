@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/fault_point.hpp"
 #include "worker/log.hpp"
 
 namespace parley {
@@ -97,6 +98,7 @@ void Cursors::send(std::vector<Waiting> batch) {
   database_.submit(std::move(queries), [this, kept](auto result) {
     busy_ = false;
     if (result) {
+      crash_point(CrashPoint::worker_after_marks);
       for (const auto& one : *kept) {
         for (const auto& origin : one.origins) done_(origin);
       }

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "core/fault_point.hpp"
 #include "core/request.hpp"
 #include "worker/log.hpp"
 #include "worker/loop.hpp"
@@ -180,6 +181,7 @@ void Lanes::Lane::send() {
   queries.push_back(sql::lock_heads(lane_, epoch_, batch_.messages));
   queries.push_back(sql::store_messages(lane_, epoch_, probe_from, batch_.messages));
   queries.push_back(sql::members_of_stale(known));
+  crash_point(CrashPoint::worker_before_store);
   database_.submit(std::move(queries), [this](auto result) { answered(std::move(result)); });
 }
 
@@ -201,6 +203,7 @@ void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
   }
   if (batch_.first_failed_ms != 0) log::info("event=ingest_back lane={}", lane_);
   retry_delay_ms_ = 0;
+  crash_point(CrashPoint::worker_after_commit);
   settle(outcomes, result->at(2));
   finished();
 }

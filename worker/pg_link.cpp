@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/fault_point.hpp"
 #include "worker/log.hpp"
 #include "worker/loop.hpp"
 
@@ -255,6 +256,9 @@ void PgLink::take_result(PGresult* result) {
   job.steps.pop_front();
   if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK) {
     if (!step.prepare) job.rows.push_back(std::move(rows));
+    if (job.steps.empty() && name_.starts_with("lane ")) {
+      crash_point(CrashPoint::worker_rows_without_sync);
+    }
     return;
   }
   if (step.prepare) prepared_.erase(step.statement);

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <utility>
 
+#include "core/fault_point.hpp"
 #include "core/topic.hpp"
 #include "worker/log.hpp"
 #include "worker/loop.hpp"
@@ -27,6 +28,15 @@ std::size_t bytes_of(const link::Delivery& delivery) {
     bytes += property.key.size() + property.value.size() + 8;
   if (delivery.correlation_data) bytes += delivery.correlation_data->size();
   return bytes;
+}
+
+/// Whether a test wants this frame to be lost.
+bool is_lost(const link::WorkerFrame& frame) {
+  if (frame.hello) return loss_point(LossPoint::worker_hello);
+  if (frame.resume_ingest_no != 0) return loss_point(LossPoint::worker_resume);
+  if (!frame.batch) return false;
+  return loss_point(frame.batch->deliveries.empty() ? LossPoint::worker_commit
+                                                    : LossPoint::worker_outbound_batch);
 }
 
 }  // namespace
@@ -86,6 +96,7 @@ void PluginLink::send(link::WorkerFrame frame) {
   frame.received_ingest_no = in_.spool_id() == 0 ? 0 : in_.next() - 1;
   frame.last_batch_no = out_.last_batch_no();
   received_news_ = false;
+  if (is_lost(frame)) return;
   mqtt_.publish(control_topic_, link::encode(frame));
 }
 
@@ -144,6 +155,7 @@ void PluginLink::on_welcome(const link::PluginFrame& frame) {
             welcome.oldest_ingest_no, welcome.next_ingest_no);
   asked_at_ = mono_now();
   handlers_.welcome();
+  crash_point(CrashPoint::worker_after_welcome);
 }
 
 void PluginLink::on_sessions(link::SessionBatch batch) {
@@ -277,11 +289,13 @@ void PluginLink::send_due() {
   if (!welcomed_) return;
   bool sent = false;
   for (const auto* batch : out_.due(mono_now(), repeat_after_ms)) {
+    if (sent) crash_point(CrashPoint::worker_between_frames);
     link::WorkerFrame frame;
     frame.batch = *batch;
     send(std::move(frame));
     sent = true;
   }
+  if (sent) crash_point(CrashPoint::worker_after_flush);
   if (!sent && received_news_) send({});
 }
 

@@ -114,13 +114,17 @@ void Checker::advance(const SessionLog& session, const Reader& reader, const Del
 
 void Checker::check_observer_complete(const Round& round, const SessionLog& session,
                                       const Reader& reader) {
-  std::unordered_map<std::string, Micros> first_sent;
+  // Of what was published before it subscribed, nobody can say when it was stored.
+  std::map<std::string, Micros> first_sent;
   for (const Send& send : round.sends) {
-    if (send.transmissions.empty() || session.subscribed_at == 0) continue;
-    if (send.transmissions.front().at > session.subscribed_at) {
-      first_sent.emplace(send.text, send.transmissions.front().at);
-    }
+    if (send.transmissions.empty()) continue;
+    const Micros at = send.transmissions.front().at;
+    const auto [entry, fresh] = first_sent.try_emplace(send.text, at);
+    if (!fresh) entry->second = std::min(entry->second, at);
   }
+  std::erase_if(first_sent, [&](const auto& entry) {
+    return session.subscribed_at == 0 || entry.second <= session.subscribed_at;
+  });
   std::map<std::pair<FeedFormat, std::string>, std::pair<Seq, Seq>> seen;  // first, last
   for (const Delivery& delivery : session.deliveries) {
     const FeedFormat feed{delivery.feed, delivery.format};

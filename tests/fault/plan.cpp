@@ -8,6 +8,7 @@ namespace parley::fault {
 namespace {
 
 constexpr int pair_percent = 35;
+constexpr int attempts_max = 10;  // to find one that goes with the first
 
 /// The standard's distributions and shuffle differ between libraries; this does not.
 std::uint64_t below(std::mt19937_64& random, std::uint64_t limit) { return random() % limit; }
@@ -53,8 +54,10 @@ std::vector<PlannedRound> make_plan(const std::vector<Choice>& choices, int roun
     const Choice& first = choices[deck.draw()];
     round.kinds.push_back(first.name);
     if (first.pairs && below(random, 100) < pair_percent) {
-      const Choice& second = choices[below(random, choices.size())];
-      if (second.pairs && second.part != first.part) round.kinds.push_back(second.name);
+      for (int attempt = 0; attempt < attempts_max && round.kinds.size() < 2; ++attempt) {
+        const Choice& second = choices[below(random, choices.size())];
+        if (second.pairs && second.part != first.part) round.kinds.push_back(second.name);
+      }
     }
     round.before_ms = part_of(30);
     round.between_ms = round.kinds.size() > 1 ? part_of(20) : 0;

@@ -272,11 +272,16 @@ Person& Instance::watcher() {
 }
 
 void Instance::settle() {
-  // One marker in each of several conversations, so that every lane is asked. A lane stores in the
-  // order of receipt.
   ++settlings_;
   Person& person = watcher();
+  // Names are looked up in the order of receipt, and this one is not remembered: when it is
+  // answered, nothing that was published before still waits for its name.
+  const std::string unknown = with_number("names-", settlings_);
+  person.publish("send/nobody/" + unknown, "marker");
+  person.expect("ack/" + unknown);
   std::vector<std::string> ids;
+  // One marker in each of several conversations, so that every lane is asked. A lane stores in the
+  // order in which names were known.
   for (int i = 1; i <= marker_conversations; ++i) {
     ids.push_back(with_number(with_number("settle-", settlings_) + "-", i));
     person.publish("send/" + marker_name(i) + "/" + ids.back(), "marker");
