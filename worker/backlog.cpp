@@ -336,7 +336,12 @@ void Backlogs::stored(const std::shared_ptr<const StoredMessage>& message,
   for (auto& [session_no, run] : runs_) {
     if (run.id == 0) continue;  // has not asked yet: the answer will have it
     const auto* session = needs_.sessions.find(session_no);
-    if (session == nullptr || !conversation.has(session->user_id)) continue;
+    if (session == nullptr) {  // a snapshot is on its way: what it misses now is asked for again
+      run.live.clear();
+      run.overflowed = true;
+      continue;
+    }
+    if (!conversation.has(session->user_id)) continue;
     const auto conv = conv_for(conversation, session->user_id);
     if (!covers(*session, conv)) continue;
     if (run.live.size() == live_max) {

@@ -163,6 +163,14 @@ Lanes::Handlers Worker::lane_handlers() {
 }
 
 Ending Worker::run() {
+  start();
+  loop_.run();
+  dispatch_.stop();
+  plugin_.stop();
+  return ending_;
+}
+
+void Worker::start() {
   signals_.async_wait([this](const asio::error_code& error, int) {
     if (!error) stop_gracefully();
   });
@@ -178,10 +186,6 @@ Ending Worker::run() {
   plugin_.start();
   housekeeping();
   auto_got();
-  loop_.run();
-  dispatch_.stop();
-  plugin_.stop();
-  return ending_;
 }
 
 void Worker::on_session(const link::SessionChange& change) {
