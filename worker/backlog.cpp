@@ -50,9 +50,12 @@ void Backlogs::start(const link::Session& session) {
   const auto [entry, fresh] = runs_.try_emplace(session.session_no);
   auto& run = entry->second;
   if (!fresh && run.sync_no == session.sync_no) return;
-  // Once more: what was sent stays sent.
+  // Once more, from the beginning: what was sent may have been lost on the broker's side, or have
+  // gone to fewer subscriptions.
   const bool begun = run.id != 0;
   run.sync_no = session.sync_no;
+  run.sent.clear();
+  run.listed = false;
   run.wait_for = 0;
   if (begun) {
     run.id = ++last_id_;

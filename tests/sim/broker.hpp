@@ -84,6 +84,7 @@ class Broker {
   int registered(int event, MOSQ_FUNC_generic_callback function, void* user_data);
   int published_by_plugin(const char* topic, int bytes, void* payload, int qos);
   void kick(const std::string& client_id);
+  /// Deliveries and fences: all but the frames to the worker.
   std::uint64_t plugin_publishes = 0;
 
   /// Called with each packet that the worker's receiver is sent.

@@ -37,7 +37,8 @@ void write_file(const std::string& path, const std::string& bytes) {
 }  // namespace
 
 /// The broker is killed within `action`: of the words that it would have written to the spool, only
-/// some are there. Those of a record are written in any order, and the one that makes it valid last.
+/// some are there. Those of a record are written in any order, and the one that makes it valid
+/// last.
 void World::torn_crash(const std::function<void()>& action) {
   ++counts_.torn;
   const std::string path = state_dir_ + "/spool";
@@ -48,9 +49,8 @@ void World::torn_crash(const std::function<void()>& action) {
   action();
   if (!broker_.running()) return;
   const bool appended = spool.next() != next && spool.next() == next + 1;
-  const std::uint64_t at = appended ? Spool::header_bytes + spool.entries().back().position %
-                                                                spool.capacity()
-                                    : 0;
+  const std::uint64_t at =
+      appended ? Spool::header_bytes + spool.entries().back().position % spool.capacity() : 0;
   const std::string after = read_file(path);
   kill_broker();
   std::string torn = before;

@@ -108,7 +108,8 @@ void World::receive_message(Client& client, std::string_view conv, std::string_v
     return violated(client.name + " was given a message of another conversation");
   }
   const Seq seq = row->seq;
-  if (client.json && number_in(payload, "seq") != seq) return violated("delivered with a wrong seq");
+  if (client.json && number_in(payload, "seq") != seq)
+    return violated("delivered with a wrong seq");
   if (!visible(client, conversation, seq)) return violated("an own message came back as another's");
   trace(client.name + " gets " + std::string{conv} + "/" + std::to_string(seq));
   auto [seen, first] = client.seen.try_emplace(conversation, 0);
@@ -176,7 +177,8 @@ void World::publish() {
   send.to = targets_[random_.below(targets_.size())];
   send.text = "m" + std::to_string(++texts_);
   if (random_.permille(profile_.poison)) {
-    const bool parks = profile_.poison_that_parks && random_.percent(30);
+    // One is enough: it holds its lane for a minute.
+    const bool parks = std::exchange(profile_.poison_that_parks, false);
     send.text = std::string{parks ? poison_other : poison_data} + send.text;
   } else {
     send.text += " " + std::string(random_.below(profile_.text_bytes_max), 'x');
@@ -184,7 +186,8 @@ void World::publish() {
   if (random_.percent(50)) send.id = "r" + std::to_string(texts_);
   send.qos = random_.percent(80) ? 1 : 0;
   publish(send);
-  if (!send.id.empty() && random_.percent(30)) repeats_.push_back(send);
+  const bool parks = send.text.starts_with(poison_other);
+  if (!send.id.empty() && !parks && random_.percent(30)) repeats_.push_back(send);
 }
 
 Published World::publish(const Send& send) {

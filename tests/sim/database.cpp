@@ -283,11 +283,7 @@ PgRows Database::lock_heads(const PgQuery& query) {
   const Args args{query};
   const auto lane = lanes_.find(args.int8(0));
   const bool mine = lane != lanes_.end() && lane->second == args.int8(1);
-  return Rows{2}
-      .row()
-      .boolean(mine)
-      .int8(static_cast<std::int64_t>(args.int8s(2).size()))
-      .done();
+  return Rows{2}.row().boolean(mine).int8(static_cast<std::int64_t>(args.int8s(2).size())).done();
 }
 
 PgRows Database::store_messages(const PgQuery& query) {
@@ -320,8 +316,10 @@ PgRows Database::store_messages(const PgQuery& query) {
       const Row& row = table.rows[old->second - 1];
       const bool same_origin = row.spool_id == spool_id && row.ingest_no == ingest_no;
       const char* const same = row.hash == hashes[i] ? "repeated" : "id_conflict";
-      rows.text(same_origin ? "replayed" : same).int8(row.seq).int8(row.seq).int8(
-          row.received_at_pg);
+      rows.text(same_origin ? "replayed" : same)
+          .int8(row.seq)
+          .int8(row.seq)
+          .int8(row.received_at_pg);
       continue;
     }
     if (!is_member(id, senders[i])) {
@@ -349,9 +347,8 @@ PgRows Database::members_of_stale(const PgQuery& query) {
     const auto& table = conversations_.at(conversations[i]);
     if (versions[i] == 1) continue;  // members do not change here
     for (const auto member : table.members) {
-      const auto user = std::find_if(users_.begin(), users_.end(), [&](const auto& entry) {
-        return entry.second == member;
-      });
+      const auto user = std::find_if(users_.begin(), users_.end(),
+                                     [&](const auto& entry) { return entry.second == member; });
       rows.row()
           .int8(conversations[i])
           .int8(1)
@@ -430,9 +427,8 @@ PgRows Database::session_kind(const PgQuery& query) {
   const Args args{query};
   const auto user = args.int8(0);
   const auto device = args.text(1);
-  const bool has_device = std::any_of(devices_.begin(), devices_.end(), [&](const auto& entry) {
-    return entry.first.first == user;
-  });
+  const bool has_device = std::any_of(devices_.begin(), devices_.end(),
+                                      [&](const auto& entry) { return entry.first.first == user; });
   const auto known = devices_.find({user, device});
   return Rows{2}
       .row()

@@ -99,7 +99,8 @@ class Database {
     std::deque<std::vector<PgQuery>> jobs;
     std::deque<JobResult> answers;
   };
-  using MarkKey = std::tuple<std::int64_t, std::string, std::int64_t>;  // user, device, conversation
+  using MarkKey =
+      std::tuple<std::int64_t, std::string, std::int64_t>;  // user, device, conversation
   struct UserMarks {
     Seq got = 0;
     Seq read = 0;

@@ -90,8 +90,7 @@ std::uint64_t run_all(const char* name, const Options& options, Run&& run) {
   std::printf("%s: %llu seeds from %llu, %llu failed, %.1f s\n", name,
               static_cast<unsigned long long>(options.seeds),
               static_cast<unsigned long long>(options.first),
-              static_cast<unsigned long long>(failed),
-              parley::sim::clock::real_seconds() - began);
+              static_cast<unsigned long long>(failed), parley::sim::clock::real_seconds() - began);
   std::fflush(stdout);
   return failed;
 }

@@ -18,8 +18,8 @@ using Memory = std::vector<std::byte>;
 constexpr std::size_t word = 8;
 constexpr Spool::BootMark boot{1};
 
-/// A spool, what should be in it, and both ends of the stream of records. Everything is lost but the
-/// memory when the process is killed.
+/// A spool, what should be in it, and both ends of the stream of records. Everything is lost but
+/// the memory when the process is killed.
 class Life {
  public:
   explicit Life(std::uint64_t seed)
@@ -74,8 +74,8 @@ class Life {
   void append() {
     const std::string record = some_record();
     const Memory before = memory_;
-    const auto number = spool_->append(record, random_.percent(80) ? Spool::Reserve::keep
-                                                                   : Spool::Reserve::use);
+    const auto number =
+        spool_->append(record, random_.percent(80) ? Spool::Reserve::keep : Spool::Reserve::use);
     if (!number) return;
     if (random_.percent(25)) {
       die_in_append(before, *number, record);
@@ -87,9 +87,9 @@ class Life {
   /// The words that were written, in the order in which they may become visible: the record's in
   /// any order, what makes it valid, the way to it in any order, what makes that valid.
   void die_in_append(const Memory& before, IngestNo number, const std::string& record) {
-    const std::size_t at = Spool::header_bytes + static_cast<std::size_t>(
-                                                     spool_->entries().back().position %
-                                                     spool_->capacity());
+    const std::size_t at =
+        Spool::header_bytes +
+        static_cast<std::size_t>(spool_->entries().back().position % spool_->capacity());
     const std::size_t end = at + 3 * word + (record.size() + word - 1) / word * word;
     std::vector<std::size_t> of_record;
     std::vector<std::size_t> of_way;
@@ -155,7 +155,7 @@ class Life {
   void transfer() {
     if (random_.percent(20)) sender_.repeat(*spool_, now_, 1'000);
     auto batch = sender_.next(*spool_, now_);
-    check_credit();
+    if (batch) check_credit();
     if (!batch || random_.percent(20)) return;  // lost
     const auto copy = *batch;
     take(std::move(*batch));
@@ -170,7 +170,8 @@ class Life {
       const auto kept = kept_.find(record.ingest_no);
       const auto known = stored_.find(record.ingest_no);
       if (kept == kept_.end() && known == stored_.end()) {
-        wrong_ = "something was offered that was never written: " + std::to_string(record.ingest_no);
+        wrong_ =
+            "something was offered that was never written: " + std::to_string(record.ingest_no);
         return;
       }
       if (record.record != (kept != kept_.end() ? kept->second : known->second)) {
@@ -183,7 +184,8 @@ class Life {
 
   void settle() {
     for (std::size_t i = random_.below(4); i > 0 && !waiting_.empty(); --i) {
-      const auto at = waiting_.begin() + static_cast<std::ptrdiff_t>(random_.below(waiting_.size()));
+      const auto at =
+          waiting_.begin() + static_cast<std::ptrdiff_t>(random_.below(waiting_.size()));
       stored_[at->ingest_no] = at->record;
       stream_.done(spool_->spool_id(), at->ingest_no);
       waiting_.erase(at);

@@ -78,7 +78,7 @@ void World::draw_profile() {
     const auto value = static_cast<std::uint64_t>(random_.between(low, high));
     return random_.percent(chance) ? value : 0;
   };
-  profile_.events = static_cast<int>(random_.between(80, 260));
+  profile_.events = static_cast<int>(random_.between(40, 130));
   profile_.worker_kills = maybe(50, 3, 25);
   profile_.broker_kills = maybe(35, 3, 15);
   profile_.torn_crashes = maybe(25, 3, 12);
@@ -94,7 +94,7 @@ void World::draw_profile() {
   profile_.answers_lost = maybe(35, 10, 120);
   profile_.poison = maybe(25, 10, 60);
   profile_.poison_that_parks = random_.percent(15);
-  profile_.text_bytes_max = random_.percent(15) ? 60'000 : 40;
+  profile_.text_bytes_max = random_.percent(6) ? 60'000 : 40;
   profile_.publish_weight = static_cast<std::size_t>(random_.between(10, 45));
   profile_.lanes = static_cast<std::uint32_t>(random_.between(1, 3));
   profile_.credit_records = static_cast<std::uint32_t>(
@@ -246,7 +246,7 @@ void World::step() {
   }
   for (std::size_t i = random_.below(12) + 2; i > 0 && !violation_; --i) pump_some();
   const auto pace = random_.below(100);
-  clock::advance(pace < 70 ? random_.between(0, 20)
+  clock::advance(pace < 70   ? random_.between(0, 20)
                  : pace < 97 ? random_.between(20, 400)
                              : random_.between(400, 1'600));
   faults();
@@ -277,7 +277,8 @@ void World::pump_some() {
       }
       break;
     default:
-      for (std::size_t i = random_.below(6) + 1; i > 0; --i) receive(random_.below(clients_.size()));
+      for (std::size_t i = random_.below(6) + 1; i > 0; --i)
+        receive(random_.below(clients_.size()));
       break;
   }
   std::erase_if(workers_, [this](const Running& running) {

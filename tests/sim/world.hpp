@@ -93,7 +93,8 @@ struct Accepted {
 
 struct Counts {
   std::uint64_t accepted = 0, stored = 0, delivered = 0, repeated = 0, acks = 0, busy = 0;
-  std::uint64_t worker_kills = 0, broker_kills = 0, torn = 0, cuts = 0, outages = 0, lost_frames = 0;
+  std::uint64_t worker_kills = 0, broker_kills = 0, torn = 0, cuts = 0, outages = 0,
+                lost_frames = 0;
   std::uint64_t lost_answers = 0, second_workers = 0;
   Counts& operator+=(const Counts& other);
 };
