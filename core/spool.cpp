@@ -195,11 +195,18 @@ void Spool::scan() {
     tail_ = end;
   }
   next_ = std::max(last + 1, floor_);
-  // Nothing that was dropped may become valid again by what is written around it.
-  if (room_before_wrap(tail_) >= sizeof(RecordHeader) &&
-      ring_.size() - used_bytes() >= sizeof(RecordHeader)) {
-    std::memset(ring_.data() + tail_ % ring_.size(), 0, sizeof(RecordHeader));
+  // Nothing that was dropped may become valid again by what is written around it, or be found
+  // damaged at each start: neither what stands here nor what stands where the ring begins again.
+  clear_header(tail_);
+  clear_header(tail_ + room_before_wrap(tail_));
+}
+
+void Spool::clear_header(std::uint64_t position) {
+  if (room_before_wrap(position) < sizeof(RecordHeader) ||
+      position - head_ + sizeof(RecordHeader) > ring_.size()) {
+    return;
   }
+  std::memset(ring_.data() + position % ring_.size(), 0, sizeof(RecordHeader));
 }
 
 std::optional<IngestNo> Spool::append(std::string_view record, Reserve reserve) {

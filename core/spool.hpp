@@ -97,6 +97,8 @@ class Spool {
   bool load_mark();
   void save_mark();
   void scan();
+  /// If that place is free.
+  void clear_header(std::uint64_t position);
   [[nodiscard]] std::optional<Entry> whole_record_at(std::uint64_t position, IngestNo after);
   [[nodiscard]] std::uint32_t record_crc(IngestNo ingest_no, std::string_view record) const;
   [[nodiscard]] std::uint64_t room_before_wrap(std::uint64_t position) const;

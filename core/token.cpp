@@ -53,11 +53,16 @@ TokenClaims take_claims(const TokenBytes& bytes) {
   return claims;
 }
 
+/// The alphabet is that of a device's name. libsodium takes some bytes above 127 for letters of it.
+bool is_base64url(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return is_device({&c, 1}); });
+}
+
 /// The bytes of a token of our version; nothing if `text` has another form.
 std::optional<TokenBytes> decode(std::string_view text) {
   TokenBytes bytes{};
   std::size_t length = 0;
-  if (text.size() != token_text_bytes) return std::nullopt;
+  if (text.size() != token_text_bytes || !is_base64url(text)) return std::nullopt;
   if (sodium_base642bin(bytes.data(), bytes.size(), text.data(), text.size(), nullptr, &length,
                         nullptr, base64_variant) != 0) {
     return std::nullopt;
@@ -150,10 +155,7 @@ bool looks_like_token(std::string_view password) {
   }
   if (password.size() + 4 < token_text_bytes || password.size() > token_text_bytes + 4)
     return false;
-  // The alphabet of base64url is that of a device's name.
-  if (!std::all_of(password.begin(), password.end(), [](char c) { return is_device({&c, 1}); })) {
-    return false;
-  }
+  if (!is_base64url(password)) return false;
   // The first byte 0x01: six bits of zero, then 01 and four bits of the key id.
   return password[0] == 'A' &&
          ((password[1] >= 'Q' && password[1] <= 'Z') || (password[1] >= 'a' && password[1] <= 'f'));

@@ -80,8 +80,11 @@ void Backlogs::changed(const link::Session& session) {
   }
   auto& run = known->second;
   if (run.sync_no == session.sync_no) return;
-  // Once more: what was sent stays sent.
+  // Once more, from the beginning: what was sent may have been lost on the broker's side, or have
+  // gone to fewer subscriptions.
+  needs_.positions.begin(session_no);
   run.sync_no = session.sync_no;
+  run.listed = false;
   if (run.state == State::active) {
     run.id = ++last_id_;
     ask(session_no);

@@ -170,6 +170,14 @@ Lanes::Handlers Worker::lane_handlers() {
 }
 
 Ending Worker::run() {
+  start();
+  loop_.run();
+  dispatch_.stop();
+  plugin_.stop();
+  return ending_;
+}
+
+void Worker::start() {
   signals_.async_wait([this](const asio::error_code& error, int) {
     if (!error) stop_gracefully();
   });
@@ -187,10 +195,6 @@ Ending Worker::run() {
   backlogs_.start();
   housekeeping();
   every_second();
-  loop_.run();
-  dispatch_.stop();
-  plugin_.stop();
-  return ending_;
 }
 
 void Worker::on_session(const link::SessionChange& change) {

@@ -38,6 +38,9 @@ class Worker {
   Worker(const Config& config, const sql::Claim& claim);
   /// Runs until it is stopped.
   Ending run();
+  /// What run() does before the loop turns: for who turns it himself, until it has stopped.
+  void start();
+  [[nodiscard]] asio::io_context& loop() { return loop_; }
 
  private:
   MqttSettings mqtt_settings() const;

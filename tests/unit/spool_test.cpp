@@ -221,6 +221,24 @@ TEST_CASE("spool: a damaged record ends what is taken up, and nothing behind it 
   CHECK(contents(memory.open()) == Texts{"record 1", "RECORD 2"});
 }
 
+TEST_CASE("spool: a damaged record where the ring begins again is found damaged once") {
+  Memory memory{128};
+  {
+    Spool spool = memory.open();
+    put(spool, std::string(48, 'a'));
+    put(spool, std::string(24, 'b'));  // ends at 120: no header fits behind it
+    release(spool, {1, {}});
+    CHECK(put(spool, std::string(24, 'c')) == 3);
+  }
+  memory.words[Spool::header_bytes / 8 + 3] ^= 1;  // of the third one's bytes
+  const IngestNo next = memory.open().next();
+  CHECK(next > 3);
+  const Spool again = memory.open();
+  CHECK_FALSE(again.dropped_tail());
+  CHECK(again.next() == next);
+  CHECK(contents(again) == Texts{std::string(24, 'b')});
+}
+
 TEST_CASE("spool: after the operating system went down no number is used twice") {
   Memory memory{4096};
   {

@@ -111,6 +111,20 @@ TEST_CASE("token: another length or alphabet is no token") {
   }
 }
 
+TEST_CASE("token: no byte beyond ASCII stands for a letter") {
+  const std::string token = mint_token(alice(), {"im", "alice", ""}, filled(1));
+  REQUIRE(check(token));
+  for (std::size_t at = 0; at < token.size(); ++at) {
+    for (int byte = 128; byte < 256; ++byte) {
+      std::string changed = token;
+      changed[at] = static_cast<char>(byte);
+      CAPTURE(at);
+      CAPTURE(byte);
+      CHECK_FALSE(check(changed));
+    }
+  }
+}
+
 TEST_CASE("token: bound to prefix, name and key") {
   const auto refused = [](const TokenSubject& subject, const Secret& secret) {
     const auto checked = check(mint_token(alice(), subject, secret));
