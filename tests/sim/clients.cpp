@@ -116,6 +116,7 @@ void World::receive_message(Client& client, std::string_view conv, std::string_v
   if (first) seen->second = base_of(client, conversation, seq);
   if (seq <= seen->second) {
     ++counts_.repeated;
+    client.confirmed.erase(conversation);  // the server does not seem to know
     return;
   }
   // Without a device it begins at the user's `got` whenever it is brought up to date again, and
@@ -148,17 +149,29 @@ void World::receive_ack(Client& client, const std::string& id, std::string_view 
 }
 
 void World::confirm(Client& client) {
-  if (!client.confirms || client.connection == 0 || client.seen.empty()) return;
-  if (!broker_.running() || broker_.connection_of(client.place) != client.connection) return;
+  if (!client.confirms || client.seen.empty()) return;
   auto at = client.seen.begin();
   std::advance(at, static_cast<std::ptrdiff_t>(random_.below(client.seen.size())));
-  if (at->second == 0) return;
+  confirm(client, at->first, at->second);
+}
+
+void World::confirm_the_rest(Client& client) {
+  if (!client.confirms) return;
+  for (const auto& [conversation, seq] : client.seen) {
+    if (client.confirmed[conversation] < seq) confirm(client, conversation, seq);
+  }
+}
+
+void World::confirm(Client& client, std::int64_t conversation, Seq seq) {
+  if (seq == 0 || client.connection == 0 || !broker_.running()) return;
+  if (broker_.connection_of(client.place) != client.connection) return;
+  client.confirmed[conversation] = seq;
   Accepted accepted;
   accepted.is_mark = true;
   accepted.user_id = client.user_id;
   accepted.device = client.device;
-  accepted.conv = database_.conv_name(at->first, client.user_id);
-  accepted.mark = at->second;
+  accepted.conv = database_.conv_name(conversation, client.user_id);
+  accepted.mark = seq;
   const IngestNo before = broker_.plugin().spool.next();
   trace(client.name + " has got " + accepted.conv + "/" + std::to_string(accepted.mark));
   broker_.publish(client.place, "im/u/" + client.user + "/got/" + accepted.conv,

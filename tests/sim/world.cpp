@@ -101,6 +101,10 @@ void World::draw_profile() {
       random_.percent(60) ? random_.between(1, 12) : random_.between(20, 400));
   profile_.credit_bytes =
       static_cast<std::uint32_t>(random_.percent(30) ? random_.between(200, 4'000) : 1'000'000);
+  profile_.unconfirmed_max =
+      static_cast<std::uint32_t>(random_.percent(50) ? random_.between(3, 12) : 400);
+  profile_.redeliver_after_ms =
+      static_cast<std::uint32_t>(random_.percent(50) ? random_.between(300, 2'000) : 10'000);
   database_.serialization_permille = profile_.serialization;
   database_.lost_answer_permille = profile_.answers_lost;
   network_.lost_permille = profile_.frames_lost;
@@ -181,6 +185,10 @@ void World::start_worker() {
   config.database.lanes = profile_.lanes;
   config.link.credit_records = profile_.credit_records;
   config.link.credit_bytes = profile_.credit_bytes;
+  config.delivery.unconfirmed_max = profile_.unconfirmed_max;
+  config.delivery.redeliver_after_ms = profile_.redeliver_after_ms;
+  config.delivery.redeliver_max = 1'000;  // nobody stays behind only because he was unlucky often
+  config.delivery.paced_per_s = profile_.unconfirmed_max;
   sql::Claim claim;
   claim.epoch = static_cast<std::uint64_t>(database_.claim(profile_.lanes));
   claim.server_epoch = "1";
@@ -367,6 +375,9 @@ void World::heal() {
           connect(client);
         }
       }
+    }
+    if (i % 4 == 0) {
+      for (auto& client : clients_) confirm_the_rest(client);
     }
     pump();
     if (i % 4 == 3 && at_rest()) break;

@@ -51,6 +51,8 @@ struct Profile {
   std::size_t publish_weight = 0;
   std::uint32_t lanes = 1;
   std::uint32_t credit_records = 0;
+  std::uint32_t unconfirmed_max = 0;
+  std::uint32_t redeliver_after_ms = 0;
   std::uint32_t credit_bytes = 0;
 };
 
@@ -67,6 +69,7 @@ struct Client {
   mosquitto* place = nullptr;
   std::uint64_t connection = 0;  // 0: not connected
   std::map<std::int64_t, Seq> seen;
+  std::map<std::int64_t, Seq> confirmed;  // up to where it has said so
 };
 
 /// A publish that a client may do once more, as it has not heard what became of the first.
@@ -144,6 +147,8 @@ class World {
   void receive_message(Client& client, std::string_view conv, std::string_view payload);
   void receive_ack(Client& client, const std::string& id, std::string_view payload);
   void confirm(Client& client);
+  void confirm(Client& client, std::int64_t conversation, Seq seq);
+  void confirm_the_rest(Client& client);
   void publish();
   Published publish(const Send& send);
   void accept(const Client& client, IngestNo before, Accepted accepted);
