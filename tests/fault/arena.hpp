@@ -33,6 +33,8 @@ class Arena {
   SmallDisk& database_disk() { return database_disk_; }
   SmallDisk& spool_disk() { return spool_disk_; }
   [[nodiscard]] std::string spool_folder() const;
+  /// What every broker of this instance is started with.
+  [[nodiscard]] test::Worker::Environment broker_environment() const { return {}; }
   std::vector<std::unique_ptr<Client>>& clients() { return clients_; }
   void enter(Phase phase);
   /// What `chance` gives from now on depends on nothing else.

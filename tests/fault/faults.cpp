@@ -25,6 +25,7 @@ const std::vector<Kind>& kinds() {
     add_client_kinds(made);
     add_wire_kinds(made);
     add_disk_kinds(made);
+    add_point_kinds(made);
     return made;
   }();
   return all;

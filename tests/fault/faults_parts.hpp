@@ -50,5 +50,6 @@ void add_process_kinds(std::vector<Kind>& all);
 void add_client_kinds(std::vector<Kind>& all);
 void add_wire_kinds(std::vector<Kind>& all);
 void add_disk_kinds(std::vector<Kind>& all);
+void add_point_kinds(std::vector<Kind>& all);
 
 }  // namespace parley::fault
