@@ -96,6 +96,7 @@ class Lanes::Lane {
   void pump();
   void after_in_flight(const std::function<void()>& fn) { after_.push_back(fn); }
   [[nodiscard]] bool busy() const { return busy_; }
+  [[nodiscard]] bool no_partition() const { return no_partition_; }
 
  private:
   /// Messages with their form for the database. Repeated unchanged until the database has answered.
@@ -127,6 +128,7 @@ class Lanes::Lane {
   std::deque<Batch> divided_;        // halves of a batch that failed: before anything newer
   Batch batch_;
   bool busy_ = false;
+  bool no_partition_ = false;  // said the last failure
   int retry_delay_ms_ = 0;
   std::vector<std::function<void()>> after_;
 };
@@ -203,6 +205,7 @@ void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
   }
   if (batch_.first_failed_ms != 0) log::info("event=ingest_back lane={}", lane_);
   retry_delay_ms_ = 0;
+  no_partition_ = false;
   crash_point(CrashPoint::worker_after_commit);
   settle(outcomes, result->at(2));
   finished();
@@ -225,7 +228,8 @@ void Lanes::Lane::failed(const PgFault& fault) {
               batch_.items.size(), fault.sqlstate, log::quoted(fault.what));
     batch_.first_failed_ms = now;
   }
-  if (fault.sqlstate == "23514") handlers_.partition_missing();
+  no_partition_ = fault.sqlstate == "23514";
+  if (no_partition_) handlers_.partition_missing();
   if (fault.sqlstate == "23505") ++batch_.conflicts;
   if (judge(fault) == Verdict::again && batch_.conflicts < conflicts_max) return retry();
   if (batch_.items.size() > 1) return divide();
@@ -328,6 +332,11 @@ void Lanes::after_in_flight(std::function<void()> fn) {
       if (--*busy == 0) fn();
     });
   }
+}
+
+bool Lanes::no_partition() const {
+  return std::any_of(lanes_.begin(), lanes_.end(),
+                     [](const auto& lane) { return lane->no_partition(); });
 }
 
 std::size_t Lanes::waiting() const {

@@ -55,6 +55,8 @@ class Lanes {
   void stop();
 
   [[nodiscard]] std::size_t waiting() const;
+  /// Whether a batch waits because there is no partition for now.
+  [[nodiscard]] bool no_partition() const;
 
  private:
   class Lane;

@@ -25,6 +25,10 @@ SELECT next.epoch, server.epoch::text FROM next, server)sql"};
 const PgStatement make_partitions_statement{
     "make_partitions", "SELECT make_message_partitions((now() AT TIME ZONE 'UTC')::date, 3)"};
 
+const PgStatement database_clock_statement{"database_clock", "SELECT clock_timestamp()"};
+const PgStatement newest_message_statement{
+    "newest_message", "SELECT max(last_at) FROM conversation_heads WHERE last_seq > 0"};
+
 // The row stays: seq has no gaps, and a repeat of its request id is still known.
 const PgStatement expire_messages_statement{"expire_messages", R"sql(
 WITH old AS (SELECT conversation_id, seq, created_at FROM messages
@@ -256,6 +260,11 @@ PgQuery claim_lanes(std::uint32_t lanes) {
 Claim claim_of(const PgRows& rows) {
   return {static_cast<std::uint64_t>(rows.integer(0, 0)), rows.text(0, 1)};
 }
+
+PgQuery database_clock() { return {&database_clock_statement, {}}; }
+UnixMillis database_clock_of(const PgRows& rows) { return rows.time(0, 0); }
+PgQuery newest_message() { return {&newest_message_statement, {}}; }
+UnixMillis newest_message_of(const PgRows& rows) { return rows.time(0, 0); }
 
 PgQuery make_partitions() { return {&make_partitions_statement, {}}; }
 

@@ -25,6 +25,12 @@ extern const PgStatement listen_users;
 
 /// Makes the partitions of this and the next two months.
 PgQuery make_partitions();
+/// The time that messages are stored by.
+PgQuery database_clock();
+UnixMillis database_clock_of(const PgRows& rows);
+/// When the newest message was stored. Reads the head of every conversation.
+PgQuery newest_message();
+UnixMillis newest_message_of(const PgRows& rows);
 /// Takes the contents out of what has expired; one row: how many (at most `max`).
 PgQuery expire_messages(std::int64_t max);
 

@@ -158,7 +158,9 @@ Lanes::Handlers Worker::lane_handlers() {
     });
   };
   // Until the sessions are known it would have to be published to everybody in every form.
-  handlers.may_start = [this] { return plugin_.sessions_sure() && !plugin_.congested(); };
+  handlers.may_start = [this] {
+    return plugin_.sessions_sure() && !plugin_.congested() && !clock_off_;
+  };
   return handlers;
 }
 
@@ -171,13 +173,14 @@ Ending Worker::run() {
   // What was notified while the connection was down is lost: look.
   database_.on_ready([this] {
     if (plugin_.is_up()) push_generations();
+    check_clock();
   });
   database_.start();
   lanes_.start();
   cursors_.start();
   plugin_.start();
   housekeeping();
-  auto_got();
+  every_second();
   loop_.run();
   dispatch_.stop();
   plugin_.stop();
@@ -215,7 +218,42 @@ void Worker::on_welcome() {
 void Worker::announce() {
   plugin_.publish_retained(info_topic(config_.broker.prefix),
                            info_json(config_, claim_.server_epoch));
-  plugin_.publish_retained(status_topic(config_.broker.prefix), "online");
+  plugin_.publish_retained(status_topic(config_.broker.prefix), degraded_ ? "degraded" : "online");
+}
+
+void Worker::check_clock() {
+  if (!newest_known_) {
+    database_.submit({sql::newest_message()}, [this](const auto& result) {
+      if (!result) return;
+      clock_.newest(sql::newest_message_of(result->at(0)));
+      newest_known_ = true;
+    });
+  }
+  database_.submit({sql::database_clock()}, [this](const auto& result) {
+    if (!result) return;
+    const auto database = sql::database_clock_of(result->at(0));
+    const bool off = clock_.is_off(database, wall_now());
+    if (off != std::exchange(clock_off_, off)) {
+      if (off) {
+        log::error("event=clock_off database_ms={} own_ms={} note=\"nothing is stored\"",
+                   database.value, wall_now().value);
+      } else {
+        log::info("event=clock_back");
+      }
+      turn();
+    }
+    tell_status();
+  });
+}
+
+/// "degraded" exactly while messages wait for the operator: for a clock, or for a partition.
+void Worker::tell_status() {
+  const bool degraded = clock_off_ || lanes_.no_partition();
+  if (degraded == std::exchange(degraded_, degraded)) return;
+  if (degraded && !clock_off_) {
+    log::error("event=no_partition note=\"there is none for now: nothing is stored\"");
+  }
+  if (plugin_.is_up()) announce();
 }
 
 void Worker::on_notify(const std::string& channel) {
@@ -281,14 +319,19 @@ void Worker::auto_got() {
     update.got_seq = due.seq;
     cursors_.raise(update);
   }
+}
+
+void Worker::every_second() {
+  auto_got();
   if (database_.ready() && database_.waiting() < 10) {
     database_.submit({sql::expire_messages(expire_page_size)}, [](const auto& result) {
       if (!result) log::warn("event=expire_failed err={}", log::quoted(result.error().what));
     });
+    check_clock();
   }
   second_.expires_after(std::chrono::seconds{1});
   second_.async_wait([this](const asio::error_code& error) {
-    if (!error) auto_got();
+    if (!error) every_second();
   });
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/auto_got.hpp"
+#include "core/clock_check.hpp"
 #include "core/keyring.hpp"
 #include "core/sessions.hpp"
 #include "worker/backlog.hpp"
@@ -50,6 +51,9 @@ class Worker {
   void announce();
   void housekeeping();
   void auto_got();
+  void every_second();
+  void check_clock();
+  void tell_status();
   void turn();
   void end_turn();
   void stop_gracefully();
@@ -76,6 +80,10 @@ class Worker {
   std::uint64_t dropped_frames_ = 0;
   bool turn_open_ = false;
   bool stopping_ = false;
+  ClockCheck clock_;
+  bool newest_known_ = false;
+  bool clock_off_ = false;
+  bool degraded_ = false;
   bool pushing_generations_ = false;
   bool generations_changed_ = false;
   MonoMillis stop_deadline_;
