@@ -100,7 +100,7 @@ class Checker {
   std::unordered_map<std::string, Send> known_;  // by text: what was ever sent
   std::map<PositionKey, Position> positions_;
   std::map<int, Micros> live_since_;  // by connection, of observers
-  std::set<std::string> due_live_;  // what the observer that is looked at has to get, by text
+  std::set<std::string> due_live_;    // what the observer that is looked at has to get, by text
   std::vector<Violation> violations_;
   Counts counts_;
 };
