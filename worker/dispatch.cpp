@@ -103,34 +103,27 @@ void Dispatch::on_send(const Origin& origin, link::InboundRecord record, const S
 void Dispatch::send_to(const Origin& origin, link::InboundRecord record, SendMessage send) {
   const auto user = record.user_id;
   const auto to = send.to;
-  // Into the lanes in the order of the spool, also when a later one is resolved sooner: a replay
-  // then meets what is stored in the order of its seqs.
-  const auto next = std::make_shared<std::function<void()>>();
-  resolving_.push_back(next);
-  needs_.resolver.resolve(
-      user, to, true,
-      [this, next, origin, record = std::move(record),
-       send = std::move(send)](const sql::Resolved& resolved) mutable {
-        *next = [this, resolved,
-                 pending = PendingSend{origin, std::move(record), std::move(send),
-                                       resolved.conversation}]() mutable {
-          resolved_send(std::move(pending), resolved);
-        };
-        while (!resolving_.empty() && *resolving_.front()) {
-          const auto first = std::move(resolving_.front());
-          resolving_.pop_front();
-          (*first)();
-        }
-      });
+  const auto held = std::make_shared<Held>(
+      Held{PendingSend{origin, std::move(record), std::move(send), {}}, std::nullopt});
+  held_.push_back(held);
+  needs_.resolver.resolve(user, to, true, [this, held](const sql::Resolved& resolved) {
+    held->resolved = resolved;
+    push_resolved();
+  });
 }
 
-void Dispatch::resolved_send(PendingSend pending, const sql::Resolved& resolved) {
-  if (!resolved.sender_known) {
-    refused(pending, Code::forbidden, "no such sender");
-  } else if (resolved.kind.empty()) {
-    refused(pending, Code::user_not_found, "no user or room has this name");
-  } else {
-    needs_.lanes.push(std::move(pending));
+void Dispatch::push_resolved() {
+  while (!held_.empty() && held_.front()->resolved) {
+    const auto held = std::move(held_.front());
+    held_.pop_front();
+    held->pending.conversation = held->resolved->conversation;
+    if (!held->resolved->sender_known) {
+      refused(held->pending, Code::forbidden, "no such sender");
+    } else if (held->resolved->kind.empty()) {
+      refused(held->pending, Code::user_not_found, "no user or room has this name");
+    } else {
+      needs_.lanes.push(std::move(held->pending));
+    }
   }
 }
 

@@ -57,9 +57,15 @@ class Dispatch {
     bool counted = false;  // among the unanswered ones
     bool answered = false;
   };
+  /// A message whose target is being looked up. None overtakes an older one, whoever sent it: a
+  /// replay has to be delivered in the order of the first time.
+  struct Held {
+    PendingSend pending;
+    std::optional<sql::Resolved> resolved;
+  };
   void on_send(const Origin& origin, link::InboundRecord record, const SendTopic& topic);
   void send_to(const Origin& origin, link::InboundRecord record, SendMessage send);
-  void resolved_send(PendingSend pending, const sql::Resolved& resolved);
+  void push_resolved();
   void on_mark(const Origin& origin, const link::InboundRecord& record, const MarkTopic& topic);
   void tell_backlogs(const link::InboundRecord& record, const sql::MarkUpdate& update);
   void on_do(const Origin& origin, const link::InboundRecord& record, const DoTopic& topic);
@@ -83,9 +89,7 @@ class Dispatch {
   const std::int64_t request_timeout_ms_;
   Needs needs_;
   asio::steady_timer timer_;
-  /// Sends whose target is being resolved, in order, each with what is to be done then (empty: not
-  /// yet). Bounded by the plugin's credit.
-  std::deque<std::shared_ptr<std::function<void()>>> resolving_;
+  std::deque<std::shared_ptr<Held>> held_;         // bounded by the credit that the plugin has
   std::deque<std::shared_ptr<Request>> requests_;  // by deadline; answered ones may be among them
   std::size_t unanswered_ = 0;
   std::unordered_map<std::string, std::size_t> unanswered_of_;  // by user

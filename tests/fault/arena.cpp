@@ -16,6 +16,7 @@ constexpr test::Milliseconds complete_within{15'000};
 constexpr test::Milliseconds observers_within{500};
 constexpr std::size_t database_disk_mib = 400;
 constexpr std::size_t spool_disk_mib = 16;
+constexpr std::chrono::hours begins_before_month_end{2};
 constexpr const char* lamp_name = "lamp";
 constexpr const char* lamp_password = "pw";
 
@@ -28,6 +29,13 @@ constexpr const char* named_sql =
     "d.user_hi"
     " WHERE 'watcher' NOT IN (a.name, b.name)) ";
 
+/// The first moment of the month after this one, UTC.
+std::chrono::system_clock::time_point next_month() {
+  namespace chrono = std::chrono;
+  const chrono::year_month_day today{chrono::floor<chrono::days>(chrono::system_clock::now())};
+  return chrono::sys_days{(today.year() / today.month() + chrono::months{1}) / 1};
+}
+
 bool lasting(const Reader& reader) {
   return reader.kind == ReaderKind::device || reader.kind == ReaderKind::sole;
 }
@@ -37,9 +45,13 @@ bool lasting(const Reader& reader) {
 Arena::Arena(const ArenaOptions& options)
     : membership_{populate(options.sends_per_s).membership()},
       checker_{membership_},
+      month_end_{next_month()},
       database_disk_{SmallDisk::Sort::disk, database_disk_mib},
       spool_disk_{SmallDisk::Sort::memory, spool_disk_mib} {
   const Population population = populate(options.sends_per_s);
+  const auto ahead = month_end_ - begins_before_month_end - std::chrono::system_clock::now();
+  clock_.set(ahead);
+  database_clock_.set(ahead);
   postgres_ = std::make_unique<test::Postgres>(postgres_options());
   instance_ = std::make_unique<test::Instance>(instance_options());
   for (const std::string& user : population.users) instance_->user(user);
@@ -59,6 +71,7 @@ Arena::~Arena() { clients_.clear(); }
 test::PostgresOptions Arena::postgres_options() const {
   test::PostgresOptions options;
   options.settings = {"max_wal_size=64MB", "min_wal_size=32MB"};
+  options.environment = database_clock_.environment();
   if (database_disk_.missing().empty()) options.folder = database_disk_.folder();
   return options;
 }
@@ -67,6 +80,8 @@ test::InstanceOptions Arena::instance_options() {
   test::InstanceOptions options;
   options.postgres = postgres_.get();
   options.proxied = true;
+  options.worker_environment = clock_.environment();
+  options.broker.environment = broker_environment();
   options.broker.plugin_options = {"spool_mib 4"};
   options.broker.acl_lines = {std::string("user ") + lamp_name, "topic readwrite home/#"};
   options.broker.passwords = {{lamp_name, lamp_password}};

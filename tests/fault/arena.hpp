@@ -1,6 +1,7 @@
 // A running instance with all its clients, over many rounds.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <random>
@@ -12,6 +13,7 @@
 #include "tests/fault/disks.hpp"
 #include "tests/fault/foreign.hpp"
 #include "tests/fault/population.hpp"
+#include "tests/support/clock.hpp"
 #include "tests/support/instance.hpp"
 
 namespace parley::fault {
@@ -33,6 +35,14 @@ class Arena {
   SmallDisk& database_disk() { return database_disk_; }
   SmallDisk& spool_disk() { return spool_disk_; }
   [[nodiscard]] std::string spool_folder() const;
+  /// What every broker of this instance is started with.
+  [[nodiscard]] test::Worker::Environment broker_environment() const {
+    return clock_.environment();
+  }
+  /// The wall clock of broker and worker. It begins two hours before a month's end.
+  test::SteppedClock& clock() { return clock_; }
+  test::SteppedClock& database_clock() { return database_clock_; }
+  [[nodiscard]] std::chrono::system_clock::time_point month_end() const { return month_end_; }
   std::vector<std::unique_ptr<Client>>& clients() { return clients_; }
   void enter(Phase phase);
   /// What `chance` gives from now on depends on nothing else.
@@ -65,6 +75,9 @@ class Arena {
 
   Membership membership_;
   Checker checker_;
+  test::SteppedClock clock_;
+  test::SteppedClock database_clock_;
+  std::chrono::system_clock::time_point month_end_;
   SmallDisk database_disk_;
   SmallDisk spool_disk_;
   std::unique_ptr<test::Postgres> postgres_;

@@ -83,6 +83,7 @@ class Checker {
   void check_stored_ack(const AckSeen& ack, const Send* send);
   void check_sending_order(const Round& round);
   void check_order_of(const std::vector<const Send*>& sends, const Reader& reader);
+  void find_live(const Round& round, const SessionLog& session);
   void check_session(const Round& round, const SessionLog& session, const Reader& reader);
   void check_delivery(const SessionLog& session, const Reader& reader, const Delivery& delivery);
   void advance(const SessionLog& session, const Reader& reader, const Delivery& delivery, Seq seq);
@@ -98,6 +99,8 @@ class Checker {
   Archive archive_;
   std::unordered_map<std::string, Send> known_;  // by text: what was ever sent
   std::map<PositionKey, Position> positions_;
+  std::map<int, Micros> live_since_;  // by connection, of observers
+  std::set<std::string> due_live_;    // what the observer that is looked at has to get, by text
   std::vector<Violation> violations_;
   Counts counts_;
 };

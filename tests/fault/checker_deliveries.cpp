@@ -7,6 +7,9 @@ namespace parley::fault {
 
 namespace {
 
+/// Even without any delivery: the worker may have been away for a while.
+constexpr Micros live_within = 10'000'000;
+
 std::string where(const SessionLog& session, const Reader& reader, FeedFormat feed) {
   return reader.client_id + " (connection " + std::to_string(session.connection) + ", " +
          to_string(feed.first) + "." + to_string(feed.second) + ")";
@@ -36,7 +39,31 @@ Seq Checker::resolve(const Delivery& delivery, Seq high, const std::string& user
   return found;
 }
 
+void Checker::find_live(const Round& round, const SessionLog& session) {
+  due_live_.clear();
+  // Live begins some time after the SUBACK, at the latest with the first delivery. Of what was
+  // published before, nobody can say whether it was stored before that.
+  if (!session.deliveries.empty()) {
+    live_since_.try_emplace(session.connection, session.deliveries.front().at);
+  }
+  const auto begun = live_since_.find(session.connection);
+  const Micros live_since =
+      begun != live_since_.end() ? begun->second : session.subscribed_at + live_within;
+  if (session.subscribed_at == 0) return;
+  std::map<std::string, Micros> first_sent;
+  for (const Send& send : round.sends) {
+    if (send.transmissions.empty()) continue;
+    const Micros at = send.transmissions.front().at;
+    const auto [entry, fresh] = first_sent.try_emplace(send.text, at);
+    if (!fresh) entry->second = std::min(entry->second, at);
+  }
+  for (const auto& [text, at] : first_sent) {
+    if (at > live_since) due_live_.insert(text);
+  }
+}
+
 void Checker::check_session(const Round& round, const SessionLog& session, const Reader& reader) {
+  if (reader.kind == ReaderKind::observer) find_live(round, session);
   auto truncation = session.truncations.begin();
   for (const Delivery& delivery : session.deliveries) {
     for (; truncation != session.truncations.end() && truncation->at <= delivery.at; ++truncation) {
@@ -102,7 +129,12 @@ void Checker::advance(const SessionLog& session, const Reader& reader, const Del
     ++counts_.redelivered;
     return;
   }
-  const Seq next = archive_.next(delivery.conversation, reader.user, delivery.feed, held.high);
+  Seq next = archive_.next(delivery.conversation, reader.user, delivery.feed, held.high);
+  // An observer may see a replay of what was stored before it came, and is due what came after it.
+  while (reader.kind == ReaderKind::observer && next < seq &&
+         !due_live_.contains(archive_.at(delivery.conversation, next)->text)) {
+    next = archive_.next(delivery.conversation, reader.user, delivery.feed, next);
+  }
   if (seq > next) {
     fail("gap",
          where(session, reader, feed) + " was given " + delivery.conversation + " " +
@@ -114,17 +146,6 @@ void Checker::advance(const SessionLog& session, const Reader& reader, const Del
 
 void Checker::check_observer_complete(const Round& round, const SessionLog& session,
                                       const Reader& reader) {
-  // Of what was published before it subscribed, nobody can say when it was stored.
-  std::map<std::string, Micros> first_sent;
-  for (const Send& send : round.sends) {
-    if (send.transmissions.empty()) continue;
-    const Micros at = send.transmissions.front().at;
-    const auto [entry, fresh] = first_sent.try_emplace(send.text, at);
-    if (!fresh) entry->second = std::min(entry->second, at);
-  }
-  std::erase_if(first_sent, [&](const auto& entry) {
-    return session.subscribed_at == 0 || entry.second <= session.subscribed_at;
-  });
   std::map<std::pair<FeedFormat, std::string>, std::pair<Seq, Seq>> seen;  // first, last
   for (const Delivery& delivery : session.deliveries) {
     const FeedFormat feed{delivery.feed, delivery.format};
@@ -134,7 +155,7 @@ void Checker::check_observer_complete(const Round& round, const SessionLog& sess
     entry->second.second = std::max(entry->second.second, seq);
   }
   for (const Row& row : round.rows) {
-    if (!first_sent.contains(row.text) || !membership_.is_member(reader.user, row.conversation)) {
+    if (!due_live_.contains(row.text) || !membership_.is_member(reader.user, row.conversation)) {
       continue;
     }
     const Feed feed = row.sender == reader.user ? Feed::sent : Feed::inbox;

@@ -24,7 +24,9 @@ const std::vector<Kind>& kinds() {
     add_process_kinds(made);
     add_client_kinds(made);
     add_wire_kinds(made);
+    add_clock_kinds(made);
     add_disk_kinds(made);
+    add_point_kinds(made);
     return made;
   }();
   return all;

@@ -29,7 +29,8 @@ struct Kind {
   std::string name{};
   std::string what{};  // one line for people
   Part part = Part::worker;
-  bool pairs = true;  // may happen together with another one
+  bool pairs = true;            // may happen together with another one
+  bool fresh_instance = false;  // can happen only once to an instance
   std::function<std::unique_ptr<Fault>()> make{};
   /// Why it cannot be made in this instance; empty: it can.
   std::function<std::string(const Arena&)> obstacle{};

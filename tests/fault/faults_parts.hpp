@@ -49,6 +49,8 @@ bool wait_until(test::Milliseconds time, const std::function<bool()>& holds);
 void add_process_kinds(std::vector<Kind>& all);
 void add_client_kinds(std::vector<Kind>& all);
 void add_wire_kinds(std::vector<Kind>& all);
+void add_clock_kinds(std::vector<Kind>& all);
 void add_disk_kinds(std::vector<Kind>& all);
+void add_point_kinds(std::vector<Kind>& all);
 
 }  // namespace parley::fault

@@ -80,7 +80,7 @@ class Run {
       if (options_.from > planned.number) continue;
       std::cout << describe(planned) << std::flush;
       try {
-        prepare();
+        prepare(planned);
         report_.add(run_round(*arena_, planned));
         ++rounds_here_;
       } catch (const std::exception& error) {
@@ -106,8 +106,9 @@ class Run {
     return all;
   }
 
-  void prepare() {
-    if (arena_ && rounds_here_ >= rounds_per_instance) arena_.reset();
+  void prepare(const PlannedRound& planned) {
+    const bool fresh = find_kind(planned.kinds.front())->fresh_instance;
+    if (arena_ && (fresh || rounds_here_ >= rounds_per_instance)) arena_.reset();
     if (arena_) return;
     rounds_here_ = 0;
     arena_ = std::make_unique<Arena>(

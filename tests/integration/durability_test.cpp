@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/instance.hpp"
@@ -271,3 +272,35 @@ TEST_CASE("durability: a worker that is there before PostgreSQL waits for it") {
   Postgres::shared().start();
   check_stored(instance, 1);
 }
+
+#ifdef PARLEY_FAULT_POINTS
+TEST_CASE("durability: what a dead worker had stored is delivered in order, whoever sent it") {
+  Instance instance{"alice", "bob", "carol"};
+  instance.room("ops", {"alice", "bob", "carol"});
+  Person alice = instance.person("alice");
+  Person carol = instance.person("carol");
+  alice.listen({"ack/+"});
+  carol.listen({"ack/+"});
+  Person bob = instance.device("bob", "phone");
+  bob.listen({"inbox.json/+"});
+  // Both senders are known to this worker, so it stores by turns; the next one has to look them up.
+  instance.stop_worker();
+  instance.worker().set_environment({{"PARLEY_FAULT", "worker_after_commit:3"}});
+  instance.start_worker();
+  CHECK(alice.send("ops", "first", "1") == "stored 1");
+  CHECK(carol.send("ops", "second", "2") == "stored 2");
+  instance.worker().process().signal(SIGSTOP);
+  for (int i = 0; i < 20; ++i) {
+    CHECK(alice.publish("send/ops", with_number("a", i)) == 0);
+    CHECK(carol.publish("send/ops", with_number("c", i)) == 0);
+  }
+  instance.worker().process().signal(SIGCONT);
+  CHECK(instance.worker().process().wait() == 128 + SIGKILL);
+  CHECK(instance.stored_room("ops").size() > 2);
+  instance.worker().set_environment({});
+  instance.start_worker();
+  for (int seq = 1; seq <= 42; ++seq) {
+    CHECK(Json::parse(bob.expect_text("inbox.json/ops"))["seq"] == seq);
+  }
+}
+#endif

@@ -62,7 +62,7 @@ TEST_CASE("failover: a worker that could never work takes nothing over") {
       copy << (line.starts_with("key_file") ? "key_file = \"no-such-file\"" : line) << '\n';
     }
   }
-  const Ran ran = run(Command{.argv = {PARLEY_WORKER, "--config", bad}});
+  const Ran ran = run(Command{.argv = {worker_program(), "--config", bad}});
   CHECK(ran.code == 1);
   CHECK(ran.err.find("no_service_key") != std::string::npos);
   CHECK(alice.send("bob", "still there") == "stored 1");

@@ -1,9 +1,15 @@
 #include "tests/support/worker.hpp"
 
 #include <csignal>
+#include <cstdlib>
 #include <stdexcept>
 
 namespace parley::test {
+
+std::string worker_program() {
+  const char* const other = std::getenv("PARLEY_WORKER_PROGRAM");
+  return other == nullptr ? PARLEY_WORKER : other;
+}
 
 Worker::Worker(std::string config_path, std::string log_path, Environment environment)
     : config_path_{std::move(config_path)},
@@ -12,7 +18,7 @@ Worker::Worker(std::string config_path, std::string log_path, Environment enviro
 
 void Worker::start() {
   process_.reset();
-  process_.emplace(Command{.argv = {PARLEY_WORKER, "--config", config_path_},
+  process_.emplace(Command{.argv = {worker_program(), "--config", config_path_},
                            .env = environment_,
                            .log_path = log_path_});
 }

@@ -11,6 +11,10 @@
 
 namespace parley::test {
 
+/// parleyd: the one that was built with the tests, or what PARLEY_WORKER_PROGRAM says (one with a
+/// sanitizer, or a broken one).
+std::string worker_program();
+
 class Worker {
  public:
   using Environment = std::vector<std::pair<std::string, std::string>>;

@@ -28,7 +28,7 @@ Delivery delivery(FeedFormat feed, Seq seq, const std::string& text) {
           .from = "ann",
           .seq = seq,
           .text = text,
-          .at = 100 + seq};
+          .at = 10 * seq + 2};
 }
 
 /// Ann sends m1, m2, m3 to Ben, who gets them on a named device and watches with a second session.
@@ -83,7 +83,8 @@ Round good_round() {
                           .text = text});
     ann.deliveries.push_back(delivery(sent_json, seq, text));
     ben.deliveries.push_back(delivery(inbox_json, seq, text));
-    view.deliveries.push_back(delivery(inbox_text, 0, text));
+    view.deliveries.push_back(delivery(inbox_text, seq, text));
+    view.deliveries.back().seq = 0;  // MQTT 3.1.1: the text alone
   }
   round.sessions = {ann, ben, view};
   round.heads = {{.conversation = "ann|ben",
@@ -329,7 +330,7 @@ TEST_CASE("fault_checker: what a device held stays, over sessions and rounds") {
   round.sessions[1].ended_at = 200;
   round.sessions.push_back(again);
   CHECK(found(round) == Names{"gap"});
-  round.sessions.back().truncations = {{"ann|ben", 3, 50}};  // it was told so
+  round.sessions.back().truncations = {{"ann|ben", 3, 20}};  // it was told so
   CHECK(found(round) == Names{});
 
   Checker checker{membership()};
@@ -352,25 +353,67 @@ TEST_CASE("fault_checker: what a device held stays, over sessions and rounds") {
   CHECK(violations[0].check == "complete");
 }
 
-TEST_CASE("fault_checker: an observer that was up gets everything from then on") {
+/// Something in another conversation, before all else: it shows each session that live has begun.
+Round begun_round() {
   Round round = good_round();
-  erase_at(round.sessions[2].deliveries, 0);
+  round.sends.insert(round.sends.begin(), {.client = ann_client,
+                                           .user = "ann",
+                                           .conversation = "#ops",
+                                           .to = "ops",
+                                           .text = "o1",
+                                           .transmissions = {{1, 5}}});
+  round.rows.insert(round.rows.begin(),
+                    {.conversation = "#ops", .seq = 1, .rev = 1, .sender = "ann", .text = "o1"});
+  for (SessionLog& session : round.sessions) {
+    const FeedFormat feed =
+        *round.readers[static_cast<std::size_t>(session.client - 1)].feeds.begin();
+    Delivery first = delivery(feed, 1, "o1");
+    first.conversation = "#ops";
+    first.at = 6;
+    session.deliveries.insert(session.deliveries.begin(), first);
+  }
+  return round;
+}
+
+TEST_CASE("fault_checker: an observer gets everything once live has begun") {
+  CHECK(found(begun_round()) == Names{});
+  Round round = begun_round();
+  erase_at(round.sessions[2].deliveries, 1);  // m1
   CHECK(found(round) == Names{"live"});
-  round.sessions[2].subscribed_at = 15;  // m1 was on its way already
+  erase_at(round.sessions[2].deliveries, 0);  // nothing came before m2: m1 may have been too early
   CHECK(found(round) == Names{});
   round = good_round();
   round.sessions[2].deliveries.pop_back();
   CHECK(found(round) == Names{"live"});
   round.sessions[2].ended_at = 50;
   CHECK(found(round) == Names{});
-  // What it had got in the same round before m1 was repeated does not count as missed.
+}
+
+TEST_CASE("fault_checker: an observer may see a replay, and is due what came after it") {
+  Round round = begun_round();
+  erase_at(round.sessions[2].deliveries, 2);  // m2, sent when live had begun
+  CHECK(found(round) == Names{"gap"});
   round = good_round();
+  round.sessions[2].deliveries[0].at = 25;  // m1, stored before it came
+  round.sessions[2].deliveries[2].at = 40;
+  erase_at(round.sessions[2].deliveries, 1);
+  CHECK(found(round) == Names{});
+  // A repeat does not make a message a new one.
+  round = begun_round();
   erase_at(round.sessions[2].deliveries, 0);
-  round.sessions[2].subscribed_at = 15;
-  Send repeat = round.sends[0];
+  erase_at(round.sessions[2].deliveries, 0);
+  Send repeat = round.sends[1];
   repeat.transmissions = {{1, 90}};
   round.sends.push_back(repeat);
   CHECK(found(round) == Names{});
+}
+
+TEST_CASE("fault_checker: an observer that never gets anything is noticed") {
+  Round round = good_round();
+  round.sessions[2].deliveries.clear();
+  CHECK(found(round) == Names{});
+  for (Send& send : round.sends) send.transmissions[0].at += 11'000'000;
+  CHECK(found(round) == Names{"live"});
 }
 
 TEST_CASE("fault_checker: contents that are not what is stored") {
