@@ -5,7 +5,9 @@
 namespace parley {
 
 void InboundStream::begin(std::uint64_t spool_id, IngestNo oldest) {
-  if (spool_id == spool_id_ && spool_id_ != 0) return;
+  const bool same = spool_id == spool_id_ && spool_id_ != 0;
+  // Numbers that the spool has leapt over do not come: to wait for them would be for ever.
+  if (same && oldest <= next()) return;
   spool_id_ = spool_id;
   tracker_ = CommitTracker{oldest > 0 ? oldest - 1 : 0};
 }

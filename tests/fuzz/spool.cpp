@@ -39,7 +39,9 @@ void check_entries(const Spool& spool) {
   require(bytes <= spool.used_bytes() && spool.used_bytes() <= spool.capacity(), "bytes add up");
 }
 
-/// Opens it, uses it, opens it again: what is in it stays in it.
+/// Opens it, uses it, opens it again: what is in it stays in it. Not asked for: that nothing is
+/// found damaged the second time. A record whose position word alone has changed looks like the
+/// end, and what stands behind it may be met again behind a new one.
 void use(Memory& memory, fuzz::Input& input) {
   auto opened = Spool::open(memory, boot);
   if (!opened) return;
@@ -65,7 +67,6 @@ void use(Memory& memory, fuzz::Input& input) {
   const IngestNo next = opened->next();
   auto again = Spool::open(memory, boot);
   require(again.has_value(), "what was open opens again");
-  require(!again->dropped_tail(), "what we wrote is whole");
   check_entries(*again);
   require(again->next() >= next, "numbers are not given twice");
   std::map<IngestNo, std::string> found;

@@ -67,6 +67,17 @@ void World::torn_crash(const std::function<void()>& action) {
   if (appended) open_ = open;  // nobody has heard a PUBACK: it may be there or not
 }
 
+/// As if the machine had been started anew meanwhile: the spool then leaps over many numbers.
+void World::forget_boot() {
+  constexpr std::size_t boot_mark_offset = 128;  // core/spool.cpp
+  constexpr std::size_t boot_mark_bytes = 16;
+  const std::string path = state_dir_ + "/spool";
+  std::string bytes = read_file(path);
+  if (bytes.empty()) return;
+  bytes.replace(boot_mark_offset, boot_mark_bytes, boot_mark_bytes, '\0');
+  write_file(path, bytes);
+}
+
 bool World::still_in_spool(IngestNo ingest_no) {
   const auto& spool = broker_.plugin().spool;
   const auto& entries = spool.entries();

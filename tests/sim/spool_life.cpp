@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "core/commit_tracker.hpp"
@@ -145,6 +146,7 @@ class Life {
 
   void begin_worker() {
     stream_ = {};
+    handed_over_ = 0;
     waiting_.clear();
     credit_ = {static_cast<std::size_t>(random_.between(1, 6)),
                static_cast<std::size_t>(random_.between(1, 200))};
@@ -156,6 +158,9 @@ class Life {
     if (random_.percent(20)) sender_.repeat(*spool_, now_, 1'000);
     auto batch = sender_.next(*spool_, now_);
     if (batch) check_credit();
+    if (batch && std::exchange(asked_, false) && batch->after >= stream_.next()) {
+      wrong_ = "what the worker asked for does not come";
+    }
     if (!batch || random_.percent(20)) return;  // lost
     const auto copy = *batch;
     take(std::move(*batch));
@@ -165,8 +170,13 @@ class Life {
 
   void take(link::InboundBatch batch) {
     auto taken = stream_.take(std::move(batch));
-    if (taken.gap) sender_.resume(*spool_, stream_.next(), now_);
+    if (taken.gap) {
+      sender_.resume(*spool_, stream_.next(), now_);
+      asked_ = true;
+    }
     for (auto& record : taken.records) {
+      if (record.ingest_no <= handed_over_) wrong_ = "a record was handed over twice";
+      handed_over_ = record.ingest_no;
       const auto kept = kept_.find(record.ingest_no);
       const auto known = stored_.find(record.ingest_no);
       if (kept == kept_.end() && known == stored_.end()) {
@@ -256,6 +266,8 @@ class Life {
   InboundSender::Credit credit_{4, 100};
   InboundStream stream_;
   std::vector<link::SpooledRecord> waiting_;  // received, not stored
+  IngestNo handed_over_ = 0;                  // the last one, to this worker
+  bool asked_ = false;                        // the worker has noticed a gap
   MonoMillis now_{1};
   bool expecting_ = true;  // to find exactly what is kept
   std::optional<std::string> wrong_;

@@ -176,6 +176,7 @@ void World::kill_broker() {
   ++counts_.broker_kills;
   broker_.crash();
   for (auto& client : clients_) client.connection = 0;
+  if (random_.percent(15)) forget_boot();
 }
 
 void World::start_worker() {

@@ -139,6 +139,7 @@ class World {
   void kill_worker();
   void turn(Running& running);
   void kill_broker();
+  void forget_boot();
   void torn_crash(const std::function<void()>& action);
 
   void connect(Client& client);

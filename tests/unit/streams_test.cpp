@@ -70,6 +70,25 @@ TEST_CASE(
   CHECK(stream.tracker().mark() == 0);
 }
 
+TEST_CASE("inbound_stream: what the spool has leapt over is not waited for") {
+  InboundStream stream;
+  stream.begin(7, 1);
+  CHECK(numbers_of(stream.take(batch_of(0, {1, 2}))) == Numbers{1, 2});
+  stream.done(7, 1);
+  // The same spool again, with both still in it: nothing changes.
+  stream.begin(7, 1);
+  CHECK(stream.next() == 3);
+  CHECK(stream.tracker().mark() == 1);
+  // Its broker's machine went down; what it had is gone, or was committed.
+  stream.begin(7, 1'000);
+  CHECK(stream.next() == 1'000);
+  const auto taken = stream.take(batch_of(999, {1'000}));
+  CHECK_FALSE(taken.gap);
+  CHECK(numbers_of(taken) == Numbers{1'000});
+  stream.done(7, 2);
+  CHECK(stream.tracker().commit(8).mark == 999);
+}
+
 TEST_CASE("outbound_stream: sends each batch once within the window") {
   OutboundStream stream{2};
   for (const char* suffix : {"a", "b", "c"}) stream.push(marked(suffix), 10);
