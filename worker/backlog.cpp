@@ -144,10 +144,7 @@ void Backlogs::forget_gone() {
 }
 
 void Backlogs::lost_sight() {
-  for (auto& [session_no, run] : runs_) {
-    run.live.clear();
-    run.overflowed = true;
-  }
+  for (auto& [session_no, run] : runs_) run.overflowed = true;
 }
 
 void Backlogs::enqueue(SessionNo session_no, Run& run) {
@@ -198,7 +195,8 @@ void Backlogs::list(SessionNo session_no) {
     return;
   }
   // What is stored from here on may or may not be in the answer: it is kept, and compared by seq.
-  run.live.clear();
+  // An observer gets nothing from the database: for him it is kept since he subscribed.
+  if (run.listed || !session->device.empty()) run.live.clear();
   run.passed.clear();
   run.overflowed = false;
   std::vector<PgQuery> queries;
@@ -269,6 +267,7 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) 
                            got_after_ms(session->keep_alive_s));
   }
   run.todo.clear();
+  run.observes = kind.observes;
   if (kind.observes) {
     needs_.positions.drop(session_no);
   } else {
@@ -503,7 +502,8 @@ void Backlogs::settle(SessionNo session_no) {
       return;
     }
     const auto packets = std::int64_t{packets_of(*session)} * static_cast<int>(run.live.size());
-    if (run.overflowed || (packets > 0 && packets > allowance(session_no))) {
+    const bool too_much = packets > 0 && packets > allowance(session_no);
+    if (!run.observes && (run.overflowed || too_much)) {
       ask(session_no);
       return;
     }
@@ -540,11 +540,11 @@ void Backlogs::stored(const link::Session& session,
   auto& run = found->second;
   // Who is only paced must come nearer to the present, however much is said there.
   run.pace.add(2 * packets_of(session));
-  if (run.state != State::active || run.overflowed) return;
+  const bool may_observe = session.device.empty() && (run.observes || !run.listed);
+  if (!may_observe && (run.state != State::active || run.overflowed)) return;
   if (run.live.size() == live_max) {
-    run.live.clear();
-    run.overflowed = true;
-    return;
+    run.overflowed = true;  // an observer misses the oldest ones
+    run.live.pop_front();
   }
   run.live.push_back({message, is_room, std::string{conv}});
 }

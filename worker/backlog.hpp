@@ -97,7 +97,8 @@ class Backlogs {
     std::deque<sql::Behind> todo;
     std::unordered_map<ConversationId, Seq> passed;  // of todo: up to where it was sent
     std::deque<Live> live;                           // stored meanwhile; bounded
-    bool overflowed = false;
+    bool overflowed = false;                         // … and not all of it is there
+    bool observes = false;       // gets only what is new, and that from here alone
     bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
     TokenBucket pace;            // packets that nobody confirms

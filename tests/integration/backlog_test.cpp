@@ -284,3 +284,24 @@ TEST_CASE("backlog: a device that subscribes again as it comes back gets it with
     last = std::max(last, seq);
   }
 }
+
+TEST_CASE("backlog: an observer gets what is stored from the moment when he subscribed") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  send_range(instance, 1, 1);
+  expect_range(phone, 1, 1);
+  // While a mark cannot be written, the worker cannot find out that he only observes.
+  Database other{instance.database_uri()};
+  other.query("BEGIN");
+  other.query("LOCK TABLE device_marks IN EXCLUSIVE MODE");
+  REQUIRE(phone.publish("got/alice", "1") == 0);
+  instance.settle();
+  Person observer = instance.person("bob");
+  observer.listen({"inbox.json/+"});
+  send_range(instance, 2, 3);
+  other.query("COMMIT");
+  expect_range(observer, 2, 3);
+  send_range(instance, 4, 4);
+  expect_range(observer, 4, 4);
+}

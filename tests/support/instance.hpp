@@ -79,6 +79,8 @@ class Instance {
   /// A second worker of the same messenger; it is not started.
   [[nodiscard]] Worker another_worker() const;
   Database& database();
+  /// For connections beside that.
+  [[nodiscard]] const std::string& database_uri() const { return uri_; }
   Postgres& postgres() { return postgres_; }
   /// Only with InstanceOptions::proxied.
   Proxy& database_proxy() { return *database_proxy_; }
