@@ -310,9 +310,12 @@ void Worker::generations_from(UserId after_user, const std::string& after_device
 }
 
 void Worker::housekeeping() {
-  database_.submit({sql::make_partitions()}, [](const auto& result) {
-    if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
-  });
+  // One that waits for the database is enough: it may be away for days.
+  if (database_.waiting() < 10) {
+    database_.submit({sql::make_partitions()}, [](const auto& result) {
+      if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
+    });
+  }
   if (plugin_.is_up() && generations_changed_) push_generations();
   if (const auto dropped = plugin_.dropped_frames(); dropped != dropped_frames_) {
     log::warn("event=frames_dropped count={}", dropped - dropped_frames_);

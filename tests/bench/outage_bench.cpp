@@ -134,6 +134,69 @@ void row(const char* name, long before, long peak, long after) {
               static_cast<double>(peak) / 1024, static_cast<double>(after) / 1024);
 }
 
+struct Figures {
+  int sent = 0;
+  int refusals = 0;
+  double caught_up_s = 0;
+  std::int64_t stored = 0;
+  std::int64_t distinct = 0;
+  std::size_t delivered = 0;
+  std::size_t delivered_distinct = 0;
+};
+
+/// Waits until everything is stored and delivered, and compares.
+void judge(Instance& instance, const std::string& sink_log, const std::function<void()>& look,
+           Clock::time_point back, Figures& figures) {
+  const auto stored = [&] {
+    look();
+    return instance.database().number(
+        "SELECT count(*) FROM messages m JOIN users u ON u.user_id = m.sender_id"
+        " WHERE u.name LIKE 'u_'");
+  };
+  const Milliseconds long_time{120'000};
+  eventually(
+      "everything is stored", [&] { return stored() >= figures.sent; }, Deadline{long_time});
+  figures.caught_up_s = std::chrono::duration<double>(Clock::now() - back).count();
+  instance.settle();
+  const auto delivered = [&] { return lines_of(read_file(sink_log)); };
+  eventually(
+      "everything is delivered",
+      [&] { return delivered().size() >= static_cast<std::size_t>(figures.sent); },
+      Deadline{long_time});
+  look();
+  auto lines = delivered();
+  figures.delivered = lines.size();
+  std::sort(lines.begin(), lines.end());
+  lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
+  figures.delivered_distinct = lines.size();
+  for (const auto& conversation : instance.database().query(
+           "SELECT count(*), count(DISTINCT request_id), max(seq) - count(*) FROM messages m"
+           " JOIN users u ON u.user_id = m.sender_id WHERE u.name LIKE 'u_'"
+           " GROUP BY conversation_id")) {
+    figures.stored += std::stoll(conversation[0]);
+    figures.distinct += std::stoll(conversation[1]);
+    CHECK(conversation[2] == "0");  // seq without gaps
+  }
+}
+
+void print(const Figures& figures, const Sample& before, const Sample& peak, const Sample& after) {
+  std::printf("%d messages, all stored %.1f s after PostgreSQL was back\n", figures.sent,
+              figures.caught_up_s);
+  std::printf(
+      "stored %lld, doubled %lld, lost %lld; refused with 0x87 and sent again %d; "
+      "delivered %zu (%zu distinct)\n\n",
+      static_cast<long long>(figures.stored),
+      static_cast<long long>(figures.stored - figures.distinct),
+      static_cast<long long>(figures.sent - figures.distinct), figures.refusals, figures.delivered,
+      figures.delivered_distinct);
+  std::printf("| MiB                          |   before |     peak |    after |\n");
+  std::printf("|------------------------------|----------|----------|----------|\n");
+  row("broker, with the mapped spool", before.broker, peak.broker, after.broker);
+  row("broker, anonymous", before.broker_anon, peak.broker_anon, after.broker_anon);
+  row("worker", before.worker, peak.worker, after.worker);
+  row("PostgreSQL (proportional)", before.postgres, peak.postgres, after.postgres);
+}
+
 }  // namespace
 
 TEST_CASE("bench: PostgreSQL away under a steady load" * doctest::skip()) {
@@ -145,7 +208,7 @@ TEST_CASE("bench: PostgreSQL away under a steady load" * doctest::skip()) {
       "mosquitto_sub", {"-i", "sink.desk", "-c", "-u", "sink", "-P", instance.token("sink"), "-q",
                         "1", "-t", "im/u/sink/inbox/+", "-F", "%p"});
   command.log_path = instance.folder() + "/sink.log";
-  Process sink{command};
+  const Process sink{command};
   std::vector<Publisher> all;
   for (int i = 1; i <= publishers; ++i) all.emplace_back(instance, i);
 
@@ -155,66 +218,20 @@ TEST_CASE("bench: PostgreSQL away under a steady load" * doctest::skip()) {
   const Sample before = sample(instance);
   postgres.stop(Postgres::Stop::fast);
   publish_for(all, rate, std::chrono::seconds{seconds}, look);
-  const long spool_kib = kib_of(instance.broker().process().pid(), "status", "RssFile:");
   const auto back = Clock::now();
   postgres.start();
   publish_for(all, rate, before_and_after, look);
-  int sent = 0;
-  int refusals = 0;
+  Figures figures;
   for (auto& one : all) {
     one.finish();
-    sent += one.last();
-    refusals += one.refusals();
+    figures.sent += one.last();
+    figures.refusals += one.refusals();
   }
-  const auto stored = [&] {
-    look();
-    return instance.database().number(
-        "SELECT count(*) FROM messages m JOIN users u ON u.user_id = m.sender_id"
-        " WHERE u.name LIKE 'u_'");
-  };
-  eventually(
-      "everything is stored", [&] { return stored() >= sent; }, Deadline{Milliseconds{120'000}});
-  const std::chrono::duration<double> caught_up = Clock::now() - back;
-  instance.settle();
-  const auto delivered = [&] { return lines_of(read_file(command.log_path)); };
-  eventually(
-      "everything is delivered",
-      [&] { return delivered().size() >= static_cast<std::size_t>(sent); },
-      Deadline{Milliseconds{120'000}});
-  look();
+  judge(instance, command.log_path, look, back, figures);
   ::poll(nullptr, 0, 5'000);  // what is idle again
-  const Sample after = sample(instance);
-
-  auto lines = delivered();
-  const std::size_t deliveries = lines.size();
-  std::sort(lines.begin(), lines.end());
-  lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
-  const auto rows = instance.database().query(
-      "SELECT count(*), count(DISTINCT request_id), max(seq) - count(*) FROM messages m"
-      " JOIN users u ON u.user_id = m.sender_id WHERE u.name LIKE 'u_' GROUP BY conversation_id");
-  std::int64_t all_rows = 0;
-  std::int64_t distinct = 0;
-  for (const auto& conversation : rows) {
-    all_rows += std::stoll(conversation[0]);
-    distinct += std::stoll(conversation[1]);
-    CHECK(conversation[2] == "0");
-  }
-  std::printf(
-      "%d messages at %d/s, PostgreSQL away for %d s, all stored %.1f s after it was back\n", sent,
-      rate, seconds, caught_up.count());
-  std::printf(
-      "stored %lld, doubled %lld, lost %lld; refused with 0x87 and sent again %d; "
-      "delivered %zu (%zu distinct)\n\n",
-      static_cast<long long>(all_rows), static_cast<long long>(all_rows - distinct),
-      static_cast<long long>(sent - distinct), refusals, deliveries, lines.size());
-  std::printf("| MiB                          |   before |     peak |    after |\n");
-  std::printf("|------------------------------|----------|----------|----------|\n");
-  row("broker, with the mapped spool", before.broker, peak.broker, after.broker);
-  row("broker, anonymous", before.broker_anon, peak.broker_anon, after.broker_anon);
-  row("worker", before.worker, peak.worker, after.worker);
-  row("PostgreSQL (proportional)", before.postgres, peak.postgres, after.postgres);
-  std::printf("broker's mapped files: %.1f MiB\n", static_cast<double>(spool_kib) / 1024);
-  CHECK(all_rows == sent);
-  CHECK(distinct == sent);
-  CHECK(lines.size() == static_cast<std::size_t>(sent));
+  std::printf("%d/s, PostgreSQL away for %d s: ", rate, seconds);
+  print(figures, before, peak, sample(instance));
+  CHECK(figures.stored == figures.sent);
+  CHECK(figures.distinct == figures.sent);
+  CHECK(figures.delivered_distinct == static_cast<std::size_t>(figures.sent));
 }

@@ -22,9 +22,7 @@ struct Clocked {
   Postgres postgres{{.environment = database_clock.environment()}};
   std::optional<Instance> instance;
 
-  /// @param offset  of both at the start
-  explicit Clocked(std::chrono::nanoseconds offset = {}) {
-    step_all(offset);
+  Clocked() {
     instance.emplace(std::initializer_list<std::string>{"alice", "bob"},
                      InstanceOptions{.broker = {.environment = clock.environment()},
                                      .postgres = &postgres,
@@ -130,18 +128,13 @@ TEST_CASE("clock: an hour forward and back under traffic loses nothing and keeps
 }
 
 TEST_CASE("clock: the end of a month under load, into partitions that are there and that are not") {
-  Clocked clocked{before_end_of_month(1, 3s)};
+  Clocked clocked;
   Instance& instance = *clocked.instance;
   Traffic traffic{instance};
-  Person bob = instance.person("bob");
-  bob.listen({"ack/+"});
-  CHECK(bob.send("alice", "again", "once") == "stored 1");
+  // Seven months ahead the worker finds no partition, and makes it.
   for (const int months_ahead : {1, 7}) {
     CAPTURE(months_ahead);
-    if (months_ahead > 1) {
-      // The worker finds no partition there, and makes it.
-      clocked.step_all(before_end_of_month(months_ahead, 2s) - clocked.clock.offset());
-    }
+    clocked.step_all(before_end_of_month(months_ahead, 3s) - clocked.clock.offset());
     const auto end = std::chrono::system_clock::now() + before_end_of_month(months_ahead, {}) -
                      clocked.clock.offset() + 1s;
     while (std::chrono::system_clock::now() < end) {
@@ -154,16 +147,15 @@ TEST_CASE("clock: the end of a month under load, into partitions that are there 
   CHECK(instance.database().number(
             "SELECT count(*) FROM messages m JOIN conversation_heads h USING (conversation_id)"
             " WHERE m.seq > h.last_seq") == 0);
-  CHECK(instance.database().number("SELECT max(seq) - count(*) FROM messages"
-                                   " WHERE conversation_id = (SELECT conversation_id FROM messages"
-                                   " WHERE body = 'again')") == 0);
+  traffic.check_stored();
 }
 
 TEST_CASE("clock: a repeat on the other side of a month's end is a repeat") {
-  Clocked clocked{before_end_of_month(1, 3s)};
+  Clocked clocked;
   Instance& instance = *clocked.instance;
   Person alice = instance.person("alice");
   alice.listen({"ack/+"});
+  clocked.step_all(before_end_of_month(1, 60s));
   CHECK(alice.send("bob", "once", "id1") == "stored 1");
   clocked.step_all(1h);
   CHECK(alice.send("bob", "other", "id2") == "stored 2");

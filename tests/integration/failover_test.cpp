@@ -101,14 +101,17 @@ TEST_CASE("failover: a worker that stops on SIGTERM ends with 0 and says offline
 }
 
 TEST_CASE("failover: a worker stops soon, also while messages keep coming") {
-  Instance instance{"alice", "bob"};
+  InstanceOptions options;
+  options.broker.plugin_options = {"publish_burst 1000000"};
+  Instance instance({"alice", "bob"}, options);
   Person alice = instance.person("alice");
   instance.worker().process().signal(SIGTERM);
   // Without a pause and longer than it may take to finish what it has.
   const Deadline flood{slowed(Milliseconds{2'000})};
   int sent = 0;
   while (instance.worker().process().running() && !flood.passed()) {
-    alice.mqtt.publish_soon({.topic = alice.topic("send/bob"), .payload = with_number("m", ++sent)});
+    alice.mqtt.publish_soon(
+        {.topic = alice.topic("send/bob"), .payload = with_number("m", ++sent)});
     REQUIRE(alice.mqtt.await_answers(50));
   }
   CHECK_FALSE(instance.worker().process().running());
