@@ -10,10 +10,9 @@ constexpr MonoMillis never{std::numeric_limits<std::int64_t>::max()};
 
 void DeliveryPositions::begin(SessionNo session_no) {
   auto& session = sessions_[session_no];
-  const bool confirms = session.confirms;
-  session = {};
-  session.confirms = confirms;
+  session.packets = 0;
   session.look_at = never;
+  session.conversations.clear();
 }
 
 void DeliveryPositions::set_confirms(SessionNo session_no, MonoMillis now) {
@@ -28,6 +27,25 @@ void DeliveryPositions::set_confirms(SessionNo session_no, MonoMillis now) {
 bool DeliveryPositions::confirms(SessionNo session_no) const {
   const auto found = sessions_.find(session_no);
   return found != sessions_.end() && found->second.confirms;
+}
+
+bool DeliveryPositions::is_waited_for(SessionNo session_no) const {
+  const auto found = sessions_.find(session_no);
+  return found != sessions_.end() && found->second.confirms && !found->second.given_up;
+}
+
+void DeliveryPositions::give_up_waiting(SessionNo session_no) {
+  const auto found = sessions_.find(session_no);
+  if (found != sessions_.end()) found->second.given_up = true;
+}
+
+bool DeliveryPositions::is_silent(SessionNo session_no) const {
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end() || !found->second.said_got) return true;
+  const auto& conversations = found->second.conversations;
+  return std::any_of(conversations.begin(), conversations.end(), [this](const auto& entry) {
+    return entry.second.waits() && entry.second.tries >= settings_.redeliver_max;
+  });
 }
 
 void DeliveryPositions::sent(SessionNo session_no, const Sent& sent, MonoMillis now) {
@@ -53,6 +71,8 @@ void DeliveryPositions::got(SessionNo session_no, ConversationId id, Seq seq, Mo
   const auto found = sessions_.find(session_no);
   if (found == sessions_.end()) return;
   auto& session = found->second;
+  session.said_got = true;
+  session.given_up = false;
   const auto entry = session.conversations.find(id);
   if (entry == session.conversations.end()) return;
   auto& conversation = entry->second;
@@ -90,7 +110,7 @@ std::uint32_t DeliveryPositions::unconfirmed(SessionNo session_no) const {
 }
 
 std::uint32_t DeliveryPositions::room(SessionNo session_no) const {
-  if (!confirms(session_no)) return std::numeric_limits<std::uint32_t>::max();
+  if (!is_waited_for(session_no)) return std::numeric_limits<std::uint32_t>::max();
   const auto packets = unconfirmed(session_no);
   return packets >= settings_.unconfirmed_max ? 0 : settings_.unconfirmed_max - packets;
 }

@@ -16,7 +16,8 @@ constexpr std::size_t active_max = 32;              // runs at once; the others 
 constexpr std::int64_t page_max = 200;              // messages
 constexpr std::size_t page_bytes_max = 128 * 1024;  // as stored; about
 constexpr auto retry_after = std::chrono::milliseconds{300};
-constexpr std::size_t live_max = 4'096;  // messages kept per session while it catches up
+constexpr std::size_t live_max = 4'096;        // messages kept per session while it catches up
+constexpr std::int64_t silent_for_ms = 1'000;  // how long a full window waits for the first `got`
 constexpr auto tick_every = std::chrono::milliseconds{50};
 
 /// What one message of another user is to this session.
@@ -306,7 +307,7 @@ void Backlogs::truncated(const link::Session& session, const sql::Behind& behind
 std::int64_t Backlogs::allowance(SessionNo session_no) {
   // What a client does not confirm is only paced: nobody can tell when it has it.
   const auto paced = runs_.at(session_no).pace.level(mono_now());
-  if (!needs_.positions.confirms(session_no)) return paced;
+  if (!needs_.positions.is_waited_for(session_no)) return paced;
   return paced <= 0 ? 0 : std::int64_t{needs_.positions.room(session_no)};
 }
 
@@ -393,7 +394,7 @@ bool Backlogs::send(const link::Session& session, Run& run, const StoredMessage&
   const auto packets = static_cast<std::uint32_t>(deliveries.size());
   for (auto& delivery : deliveries) needs_.plugin.deliver(std::move(delivery));
   const bool own = message.sender == session.user_id;
-  if (own || !needs_.positions.confirms(session.session_no)) run.pace.spend(packets);
+  if (own || !needs_.positions.is_waited_for(session.session_no)) run.pace.spend(packets);
   needs_.positions.sent(session.session_no,
                         {message.conversation, message.message.seq, own ? 0 : packets}, mono_now());
   return packets > 0;
@@ -416,6 +417,7 @@ void Backlogs::applied() {
 /// Nothing more may be sent to it now: another one's turn.
 void Backlogs::block(SessionNo session_no, Run& run) {
   run.state = State::blocked;
+  run.blocked_at = mono_now();
   run.id = ++last_id_;
   run.wait_for = 0;
   run.todo.clear();
@@ -430,7 +432,7 @@ bool Backlogs::may_wake(SessionNo session_no) {
   // Not for a handful: each time costs a look at all the user's conversations.
   const auto& delivery = settings_.delivery;
   auto enough = delivery.unconfirmed_max / 2;
-  if (!needs_.positions.confirms(session_no)) {
+  if (!needs_.positions.is_waited_for(session_no)) {
     enough = std::min(enough, std::max(1U, delivery.paced_per_s / 4));
   }
   return allowance(session_no) >= enough;
@@ -439,6 +441,10 @@ bool Backlogs::may_wake(SessionNo session_no) {
 void Backlogs::wake_blocked() {
   std::vector<SessionNo> due;
   for (const auto session_no : blocked_) {
+    const auto blocked_for = mono_now().value - runs_.at(session_no).blocked_at.value;
+    if (blocked_for >= silent_for_ms && needs_.positions.is_silent(session_no)) {
+      needs_.positions.give_up_waiting(session_no);
+    }
     if (may_wake(session_no)) due.push_back(session_no);
   }
   for (const auto session_no : due) wake(session_no);

@@ -101,7 +101,8 @@ class Backlogs {
     bool observes = false;       // gets only what is new, and that from here alone
     bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
-    TokenBucket pace;            // packets that nobody confirms
+    MonoMillis blocked_at;
+    TokenBucket pace;  // packets that nobody confirms
   };
   void held(Run& run, const link::Session& session);
   void hold(SessionNo session_no);

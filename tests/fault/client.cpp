@@ -9,7 +9,11 @@ namespace parley::fault {
 
 namespace {
 
-std::atomic<int> last_connection{0};
+/// Another number for each connection of the run.
+int next_connection() {
+  static std::atomic<int> last{0};
+  return ++last;
+}
 
 constexpr Micros ms = 1'000;
 constexpr Micros reconnect_after = 30 * ms;
@@ -116,7 +120,7 @@ void Client::begin_connection() {
                                .version = spec_.version,
                                .clean = spec_.clean,
                                .keepalive_s = spec_.keepalive_s};
-  const int number = ++last_connection;
+  const int number = next_connection();
   if (!spec_.reader.same_id) options.client_id += "-" + std::to_string(number);
   if (spec_.version == 5 && !spec_.clean) options.session_expiry_s = 3600;
   if (spec_.armed_will) {

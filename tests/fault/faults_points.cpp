@@ -46,7 +46,10 @@ class AtPoint : public Fault {
 
   void strike(Arena& arena) override {
     const std::string armed = point_ + ":" + std::to_string(1 + arena.chance() % often(point_));
+    const bool syncs = point_ == "worker_between_pages" || point_ == "worker_before_sync_done";
     arm(arena, of_worker() ? armed : before(point_), of_worker() ? before(point_) : armed);
+    if (!syncs) return;
+    for (const auto& client : arena.clients()) client->leave(Client::Leave::politely);
   }
 
   void heal(Arena& arena) override {
@@ -112,6 +115,7 @@ Kind at_point(std::string_view point, AtPoint::Does does) {
   kind.what = (name.starts_with("worker_") ? "parleyd" : "Mosquitto") +
               std::string(dies ? " dies at the point " : " loses the frame ") + name;
   kind.part = name.starts_with("worker_") ? Part::worker : Part::broker;
+  kind.pairs = before(point).empty();  // else it starts both programs again
   kind.make = [name, does] { return std::make_unique<AtPoint>(name, does); };
   return kind;
 }

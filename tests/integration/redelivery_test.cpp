@@ -141,6 +141,7 @@ TEST_CASE("window: a backlog waits for what is confirmed") {
   confirming_phone(instance).mqtt.disconnect();
   send_range(instance, 2, 100);
   Person phone = fresh_device(instance, "bob", "phone");
+  REQUIRE(phone.publish("got/alice", "1") == 0);
   phone.listen({"inbox.json/+"});
   // Not one more than may be on its way: the next ones are the same again.
   expect_range(phone, 2, 21);
@@ -150,6 +151,20 @@ TEST_CASE("window: a backlog waits for what is confirmed") {
   send_range(instance, 101, 101);
   int seq = 0;
   while (seq != 101) seq = next_seq(phone);
+}
+
+TEST_CASE("window: who confirms nothing before he has everything gets everything, too") {
+  Instance instance({"alice", "bob"},
+                    {.config = "[delivery]\nunconfirmed_max = 20\npaced_per_s = 200\n"});
+  confirming_phone(instance).mqtt.disconnect();
+  send_range(instance, 2, 100);
+  Person phone = fresh_device(instance, "bob", "phone");
+  phone.listen({"inbox.json/+"});
+  expect_range(phone, 2, 100);
+  send_range(instance, 101, 102);
+  expect_range(phone, 101, 102);
+  confirm(instance, phone, 102);
+  CHECK(seqs(instance, phone).empty());
 }
 
 TEST_CASE("window: a device that falls behind is held back, and caught up with as it confirms") {
@@ -170,9 +185,7 @@ TEST_CASE("window: a device that falls behind is held back, and caught up with a
 TEST_CASE("window: what a slow device confirms is complete, whatever the broker drops") {
   InstanceOptions options;
   options.broker.lines = {"max_queued_messages 50"};
-  options.config =
-      "[delivery]\nredeliver_after_ms = 1000\nredeliver_max = 100\n"
-      "unconfirmed_max = 20\n";
+  options.config = redeliver(100) + "unconfirmed_max = 20\n";
   Instance instance({"alice", "bob"}, options);
   Person stalled = confirming_phone(instance);
   stalled.mqtt.withhold_acks();

@@ -32,6 +32,9 @@ Database::Database(const std::string& uri) : uri_{uri}, connection_{PQconnectdb(
   if (PQstatus(connection_.get()) != CONNECTION_OK) {
     throw std::runtime_error(std::string("database: ") + PQerrorMessage(connection_.get()));
   }
+  // A server that says goodbye is what many tests are about; it is no news for the terminal.
+  PQsetNoticeProcessor(
+      connection_.get(), [](void*, const char*) {}, nullptr);
 }
 
 std::vector<Row> Database::query(const std::string& sql, const std::vector<std::string>& values) {

@@ -134,6 +134,27 @@ TEST_CASE("delivery positions: beginning again forgets what was sent, not that i
   CHECK(positions.due(at(10'000)).empty());
 }
 
+TEST_CASE("delivery positions: who says nothing is not waited for, until he does") {
+  auto positions = confirming();
+  send(positions, 1, 10);
+  CHECK(positions.room(phone) == 0);
+  CHECK(positions.is_silent(phone));
+  positions.give_up_waiting(phone);
+  CHECK_FALSE(positions.is_waited_for(phone));
+  CHECK(positions.room(phone) > 1'000'000);
+  CHECK(positions.due(at(100)).size() == 1);  // it is sent again all the same
+  send(positions, 1, 30);
+  positions.got(phone, ops, 5, at(100));
+  CHECK(positions.is_waited_for(phone));
+  CHECK(positions.room(phone) == 0);
+  CHECK_FALSE(positions.is_silent(phone));
+  for (int time = 1; time <= 3; ++time) {
+    REQUIRE(positions.due(at(100 + time * 100)).size() == 1);
+    send(positions, 6, 30, 100 + time * 100);
+  }
+  CHECK(positions.is_silent(phone));
+}
+
 TEST_CASE("delivery positions: sessions that are not followed leave nothing behind") {
   DeliveryPositions positions{{10, 100, 3}};
   send(positions, 1, 5);
