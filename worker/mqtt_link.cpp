@@ -24,6 +24,7 @@ constexpr std::size_t messages_max =
 constexpr std::size_t events_max = 1024;
 constexpr int retry_delay_ms_max = 2'000;
 constexpr int keep_alive_s = 20;
+constexpr int disconnect_within_ms = 300;  // for `offline` to be acknowledged
 
 /// paho leaves Nagle's algorithm on, which costs 40 ms per round trip: find its sockets by their
 /// peer.
@@ -208,14 +209,23 @@ bool MqttLink::publish(const std::string& topic, std::string_view payload, int q
 void MqttLink::stop() {
   stopped_ = true;
   retry_.cancel();
+  // Both at once, and not for long: what is still on its way is in the spool, and a connection that
+  // just ends is as good to the broker but for the Last Will, which says what we have said.
+  std::vector<mqtt::token_ptr> ends;
   for (auto& client : clients_) {
-    if (client == nullptr) continue;
     try {
-      if (client->client().is_connected()) {
-        client->client().disconnect(2'000)->wait_for(std::chrono::seconds{3});
+      if (client != nullptr && client->client().is_connected()) {
+        ends.push_back(client->client().disconnect(disconnect_within_ms));
       }
     } catch (const mqtt::exception&) {
       // It is gone already, which is what we want.
+    }
+  }
+  for (const auto& end : ends) {
+    try {
+      end->wait_for(std::chrono::milliseconds{2 * disconnect_within_ms});
+    } catch (const mqtt::exception&) {
+      // The same.
     }
   }
   up_ = false;

@@ -107,7 +107,7 @@ TEST_CASE("failover: a worker stops soon, also while messages keep coming") {
   Person alice = instance.person("alice");
   instance.worker().process().signal(SIGTERM);
   // Without a pause and longer than it may take to finish what it has.
-  const Deadline flood{slowed(Milliseconds{2'000})};
+  const Deadline flood{slowed(Milliseconds{5'000})};
   int sent = 0;
   while (instance.worker().process().running() && !flood.passed()) {
     alice.mqtt.publish_soon(
