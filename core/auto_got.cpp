@@ -5,8 +5,12 @@
 
 namespace parley {
 namespace {
-constexpr std::int64_t bucket_ms = 1'000;
+constexpr std::int64_t buckets_max = 128;  // of a session, whatever its keep-alive
+
+std::int64_t bucket_ms(std::int64_t after_ms) {
+  return std::max<std::int64_t>(1'000, after_ms / buckets_max);
 }
+}  // namespace
 
 std::int64_t got_after_ms(std::uint32_t keep_alive_s) {
   return keep_alive_s == 0 ? 90'000 : static_cast<std::int64_t>(keep_alive_s) * 1'500;
@@ -24,7 +28,8 @@ void AutoGot::published(SessionNo session_no, ConversationId conversation, Seq s
   const auto found = sessions_.find(session_no);
   if (found == sessions_.end()) return;
   auto& buckets = found->second.buckets;
-  if (buckets.empty() || now.value - buckets.back().begun_at.value >= bucket_ms) {
+  if (buckets.empty() ||
+      now.value - buckets.back().begun_at.value >= bucket_ms(found->second.after_ms)) {
     buckets.push_back({now, {}});
   }
   auto& known = buckets.back().seqs[conversation];
@@ -34,8 +39,8 @@ void AutoGot::published(SessionNo session_no, ConversationId conversation, Seq s
 std::vector<AutoGot::Due> AutoGot::due(MonoMillis now) {
   std::vector<Due> due;
   for (auto& [session_no, session] : sessions_) {
-    while (!session.buckets.empty() &&
-           now.value - session.buckets.front().begun_at.value >= session.after_ms + bucket_ms) {
+    while (!session.buckets.empty() && now.value - session.buckets.front().begun_at.value >=
+                                           session.after_ms + bucket_ms(session.after_ms)) {
       for (const auto& [conversation, seq] : session.buckets.front().seqs) {
         due.push_back({session_no, session.user, session.device, conversation, seq});
       }

@@ -49,7 +49,7 @@ class AutoGot {
     UserId user;
     std::string device;
     std::int64_t after_ms = 0;
-    std::deque<Bucket> buckets;  // a second each: bounded by after_ms
+    std::deque<Bucket> buckets;  // some seconds each: bounded in number
   };
   std::unordered_map<SessionNo, Session> sessions_;
 };

@@ -195,10 +195,25 @@ void Spool::scan() {
     tail_ = end;
   }
   next_ = std::max(last + 1, floor_);
+  // A record whose position has changed looks like the end. If others stand behind it, it is not.
+  if (!dropped_tail_) dropped_tail_ = record_beyond_tail();
   // Nothing that was dropped may become valid again by what is written around it, or be found
   // damaged at each start: neither what stands here nor what stands where the ring begins again.
   clear_header(tail_);
   clear_header(tail_ + room_before_wrap(tail_));
+}
+
+bool Spool::record_beyond_tail() {
+  for (std::uint64_t at = tail_; at - head_ < ring_.size(); at += alignment) {
+    if (room_before_wrap(at) < sizeof(RecordHeader)) continue;
+    RecordHeader header{};
+    std::memcpy(&header, ring_.data() + at % ring_.size(), sizeof header);
+    // Those of an earlier round have other positions, those from before a leap lower numbers.
+    if (header.position != at || header.ingest_no < next_) continue;
+    if (whole_record_at(at, next_ - 1)) return true;
+    dropped_tail_ = false;  // it was none
+  }
+  return false;
 }
 
 void Spool::clear_header(std::uint64_t position) {

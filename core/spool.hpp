@@ -97,6 +97,8 @@ class Spool {
   bool load_mark();
   void save_mark();
   void scan();
+  /// Looks at every place where one could begin; for when the spool is opened.
+  bool record_beyond_tail();
   /// If that place is free.
   void clear_header(std::uint64_t position);
   [[nodiscard]] std::optional<Entry> whole_record_at(std::uint64_t position, IngestNo after);

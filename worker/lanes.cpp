@@ -95,7 +95,8 @@ class Lanes::Lane {
   }
   void pump();
   void after_in_flight(const std::function<void()>& fn) { after_.push_back(fn); }
-  [[nodiscard]] bool busy() const { return busy_; }
+  /// Whether there is a batch that may be committed and not settled.
+  [[nodiscard]] bool in_flight() const { return busy_ && !rolled_back_; }
   [[nodiscard]] bool no_partition() const { return no_partition_; }
 
  private:
@@ -106,6 +107,7 @@ class Lanes::Lane {
     std::unordered_map<ConversationId, MembersCache::Entry> known;  // what the database was told
     std::int64_t first_failed_ms = 0;                               // 0: has not failed
     int conflicts = 0;
+    bool in_doubt = false;  // an earlier try may have been committed
   };
   Batch next_batch();
   void send();
@@ -116,6 +118,7 @@ class Lanes::Lane {
   void give_up(const PgFault& fault);
   void retry();
   void finished();
+  void tell_waiting();
 
   const std::uint32_t lane_;
   const std::uint64_t epoch_;
@@ -128,6 +131,7 @@ class Lanes::Lane {
   std::deque<Batch> divided_;        // halves of a batch that failed: before anything newer
   Batch batch_;
   bool busy_ = false;
+  bool rolled_back_ = false;   // nothing of the batch is in the database; it is tried again
   bool no_partition_ = false;  // said the last failure
   int retry_delay_ms_ = 0;
   std::vector<std::function<void()>> after_;
@@ -165,6 +169,7 @@ Lanes::Lane::Batch Lanes::Lane::next_batch() {
 }
 
 void Lanes::Lane::send() {
+  rolled_back_ = false;
   auto oldest = wall_now();
   std::set<ConversationId> conversations;
   for (const auto& message : batch_.messages) {
@@ -223,6 +228,12 @@ void Lanes::Lane::settle(const std::vector<sql::StoreOutcome>& outcomes, const P
 
 void Lanes::Lane::failed(const PgFault& fault) {
   const auto now = mono_now().value;
+  if (fault.kind == PgFault::Kind::in_doubt) batch_.in_doubt = true;
+  if (!batch_.in_doubt) {
+    // A message that fails for a minute must not keep sessions from catching up.
+    rolled_back_ = true;
+    tell_waiting();
+  }
   if (batch_.first_failed_ms == 0) {
     log::warn("event=ingest_failed lane={} messages={} sqlstate={} err={}", lane_,
               batch_.items.size(), fault.sqlstate, log::quoted(fault.what));
@@ -248,6 +259,7 @@ void Lanes::Lane::divide() {
   for (const bool first : {false, true}) {
     Batch half;
     half.first_failed_ms = batch_.first_failed_ms;
+    half.in_doubt = batch_.in_doubt;
     for (std::size_t i = 0; i < batch_.items.size(); ++i) {
       if ((static_cast<std::ptrdiff_t>(i) < middle) != first) continue;
       half.items.push_back(std::move(batch_.items[i]));
@@ -288,8 +300,12 @@ void Lanes::Lane::retry() {
 void Lanes::Lane::finished() {
   busy_ = false;
   batch_ = {};
-  for (const auto& fn : std::exchange(after_, {})) fn();
+  tell_waiting();
   pump();
+}
+
+void Lanes::Lane::tell_waiting() {
+  for (const auto& fn : std::exchange(after_, {})) fn();
 }
 
 Lanes::Lanes(asio::io_context& loop, const std::string& uri, std::uint32_t lanes,
@@ -321,13 +337,13 @@ void Lanes::pump() {
 
 void Lanes::after_in_flight(std::function<void()> fn) {
   auto busy = std::make_shared<std::size_t>(0);
-  for (const auto& lane : lanes_) *busy += lane->busy() ? 1 : 0;
+  for (const auto& lane : lanes_) *busy += lane->in_flight() ? 1 : 0;
   if (*busy == 0) {
     fn();
     return;
   }
   for (const auto& lane : lanes_) {
-    if (!lane->busy()) continue;
+    if (!lane->in_flight()) continue;
     lane->after_in_flight([busy, fn] {
       if (--*busy == 0) fn();
     });

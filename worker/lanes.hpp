@@ -50,7 +50,8 @@ class Lanes {
   void push(PendingSend pending);
   /// Starts a batch on every lane that is idle. Call it at the end of each turn of the loop.
   void pump();
-  /// Calls back once every batch that is in flight now has been settled; at once if there is none.
+  /// Calls back once every batch that is in flight now has been settled or is known not to be in
+  /// the database; at once if there is none.
   void after_in_flight(std::function<void()> fn);
   void stop();
 

@@ -39,9 +39,7 @@ void check_entries(const Spool& spool) {
   require(bytes <= spool.used_bytes() && spool.used_bytes() <= spool.capacity(), "bytes add up");
 }
 
-/// Opens it, uses it, opens it again: what is in it stays in it. Not asked for: that nothing is
-/// found damaged the second time. A record whose position word alone has changed looks like the
-/// end, and what stands behind it may be met again behind a new one.
+/// Opens it, uses it, opens it again: what is in it stays in it.
 void use(Memory& memory, fuzz::Input& input) {
   auto opened = Spool::open(memory, boot);
   if (!opened) return;

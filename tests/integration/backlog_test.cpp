@@ -305,3 +305,32 @@ TEST_CASE("backlog: an observer gets what is stored from the moment when he subs
   send_range(instance, 4, 4);
   expect_range(observer, 4, 4);
 }
+
+TEST_CASE(
+    "backlog: a message that the database refuses again and again keeps nobody from catching up") {
+  Instance instance{"alice", "bob"};
+  std::vector<Person> friends;
+  for (int i = 0; i < 6; ++i) {
+    instance.user(with_number("friend", i));
+    friends.push_back(instance.person(with_number("friend", i)));
+    friends.back().listen({"ack/+"});
+    REQUIRE(friends.back().send("bob", "hello", "first") == "stored 1");
+  }
+  instance.database().query(
+      "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+      " IF NEW.body = 'poison' THEN RAISE EXCEPTION 'no' USING ERRCODE = 'XX000'; END IF;"
+      " RETURN NEW; END $$");
+  instance.database().query(
+      "CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW EXECUTE FUNCTION refuse()");
+  Person alice = instance.person("alice");
+  REQUIRE(alice.publish("send/bob", "poison") == 0);
+  eventually("its lane has begun to try it again",
+             [&] { return instance.worker().log().find("XX000") != std::string::npos; });
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  for (int i = 0; i < 6; ++i)
+    CHECK(Json::parse(phone.expect_text("inbox.json/+"))["text"] == "hello");
+  // Some conversations are in the other lane: what is new there comes live.
+  for (auto& person : friends) REQUIRE(person.publish("send/bob/second", "again") == 0);
+  CHECK(Json::parse(phone.expect_text("inbox.json/+"))["text"] == "again");
+}

@@ -42,3 +42,19 @@ TEST_CASE("auto_got: sessions that are not followed leave nothing behind") {
   CHECK_FALSE(got.follows(1));
   CHECK(got.due(MonoMillis{99'000}).empty());
 }
+
+TEST_CASE("auto_got: the longest keep-alive costs little memory, and nothing is due too early") {
+  AutoGot got;
+  const auto after_ms = got_after_ms(65'535);
+  got.follow(1, UserId{2}, "phone", after_ms);
+  const std::int64_t end = after_ms;
+  Seq seq = 0;
+  for (std::int64_t now = 0; now < end; now += 10'000)
+    got.published(1, ops, ++seq, MonoMillis{now});
+  CHECK(got.due(MonoMillis{end}).empty());
+  std::size_t count = 0;
+  for (std::int64_t now = end; now < 3 * end; now += 10'000)
+    count += got.due(MonoMillis{now}).size();
+  CHECK(count > 100);
+  CHECK(count <= 130);
+}

@@ -221,6 +221,22 @@ TEST_CASE("spool: a damaged record ends what is taken up, and nothing behind it 
   CHECK(contents(memory.open()) == Texts{"record 1", "RECORD 2"});
 }
 
+TEST_CASE("spool: a record whose position has changed is no end while others stand behind it") {
+  Memory memory{4096};
+  {
+    Spool spool = memory.open();
+    for (int i = 1; i <= 4; ++i) put(spool, "record " + std::to_string(i));
+  }
+  memory.words[Spool::header_bytes / 8 + 4 + 2] ^= 1ULL << 20U;  // the second one's position
+  Spool found = memory.open();
+  CHECK(found.dropped_tail());
+  CHECK(contents(found) == Texts{"record 1"});
+  CHECK(put(found, "RECORD 2") == 2 + Spool::leap);
+  const Spool again = memory.open();
+  CHECK(contents(again) == Texts{"record 1", "RECORD 2"});
+  CHECK_FALSE(again.dropped_tail());
+}
+
 TEST_CASE("spool: a damaged record where the ring begins again is found damaged once") {
   Memory memory{128};
   {
