@@ -108,7 +108,8 @@ TEST_CASE("failover: a worker stops soon, also while messages keep coming") {
   const Deadline flood{slowed(Milliseconds{2'000})};
   int sent = 0;
   while (instance.worker().process().running() && !flood.passed()) {
-    alice.mqtt.publish_soon({.topic = alice.topic("send/bob"), .payload = with_number("m", ++sent)});
+    alice.mqtt.publish_soon(
+        {.topic = alice.topic("send/bob"), .payload = with_number("m", ++sent)});
     REQUIRE(alice.mqtt.await_answers(50));
   }
   CHECK_FALSE(instance.worker().process().running());
