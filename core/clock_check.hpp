@@ -14,8 +14,8 @@ class ClockCheck {
   void newest(UnixMillis stored_at);
   /// @param database  the clock that messages are stored by; @param own  ours at the same moment
   /// @return whether they are more than a day apart, or the database's is more than a day behind
-  ///         the newest message or what it said itself before
-  bool is_off(UnixMillis database, UnixMillis own);
+  ///         the newest message
+  [[nodiscard]] bool is_off(UnixMillis database, UnixMillis own) const;
 
  private:
   UnixMillis newest_;

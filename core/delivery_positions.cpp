@@ -29,23 +29,30 @@ bool DeliveryPositions::confirms(SessionNo session_no) const {
   return found != sessions_.end() && found->second.confirms;
 }
 
-bool DeliveryPositions::is_waited_for(SessionNo session_no) const {
-  const auto found = sessions_.find(session_no);
-  return found != sessions_.end() && found->second.confirms && !found->second.given_up;
-}
-
-void DeliveryPositions::give_up_waiting(SessionNo session_no) {
-  const auto found = sessions_.find(session_no);
-  if (found != sessions_.end()) found->second.given_up = true;
-}
-
 bool DeliveryPositions::is_silent(SessionNo session_no) const {
   const auto found = sessions_.find(session_no);
-  if (found == sessions_.end() || !found->second.said_got) return true;
+  return found != sessions_.end() && found->second.confirms && !found->second.said_got;
+}
+
+bool DeliveryPositions::is_exhausted(SessionNo session_no) const {
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end() || !found->second.confirms) return false;
   const auto& conversations = found->second.conversations;
   return std::any_of(conversations.begin(), conversations.end(), [this](const auto& entry) {
-    return entry.second.waits() && entry.second.tries >= settings_.redeliver_max;
+    return entry.second.packets > 0 && entry.second.tries >= settings_.redeliver_max;
   });
+}
+
+void DeliveryPositions::extend(SessionNo session_no, std::uint32_t packets) {
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end()) return;
+  found->second.extended = true;
+  found->second.extra += packets;
+}
+
+bool DeliveryPositions::was_extended(SessionNo session_no) const {
+  const auto found = sessions_.find(session_no);
+  return found != sessions_.end() && found->second.extended;
 }
 
 void DeliveryPositions::sent(SessionNo session_no, const Sent& sent, MonoMillis now) {
@@ -72,7 +79,7 @@ void DeliveryPositions::got(SessionNo session_no, ConversationId id, Seq seq, Mo
   if (found == sessions_.end()) return;
   auto& session = found->second;
   session.said_got = true;
-  session.given_up = false;
+  session.extra = 0;
   const auto entry = session.conversations.find(id);
   if (entry == session.conversations.end()) return;
   auto& conversation = entry->second;
@@ -110,9 +117,12 @@ std::uint32_t DeliveryPositions::unconfirmed(SessionNo session_no) const {
 }
 
 std::uint32_t DeliveryPositions::room(SessionNo session_no) const {
-  if (!is_waited_for(session_no)) return std::numeric_limits<std::uint32_t>::max();
-  const auto packets = unconfirmed(session_no);
-  return packets >= settings_.unconfirmed_max ? 0 : settings_.unconfirmed_max - packets;
+  const auto found = sessions_.find(session_no);
+  if (found == sessions_.end() || !found->second.confirms) {
+    return std::numeric_limits<std::uint32_t>::max();
+  }
+  const auto all = settings_.unconfirmed_max + found->second.extra;
+  return found->second.packets >= all ? 0 : all - found->second.packets;
 }
 
 std::vector<SessionNo> DeliveryPositions::due(MonoMillis now) {
@@ -122,7 +132,8 @@ std::vector<SessionNo> DeliveryPositions::due(MonoMillis now) {
     session.look_at = never;
     bool any = false;
     for (auto& [id, conversation] : session.conversations) {
-      if (!conversation.waits() || conversation.tries >= settings_.redeliver_max) continue;
+      // Without packets nothing of it has been sent since the last time.
+      if (conversation.packets == 0 || conversation.tries >= settings_.redeliver_max) continue;
       if (now.value - conversation.progress_at.value >= settings_.redeliver_after_ms) {
         ++conversation.tries;
         conversation.progress_at = now;
@@ -134,7 +145,9 @@ std::vector<SessionNo> DeliveryPositions::due(MonoMillis now) {
       session.look_at = std::min(session.look_at, MonoMillis{conversation.progress_at.value +
                                                              settings_.redeliver_after_ms});
     }
-    if (any) due.push_back(session_no);
+    if (!any) continue;
+    session.extra = 0;
+    due.push_back(session_no);
   }
   return due;
 }

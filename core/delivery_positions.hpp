@@ -33,13 +33,14 @@ class DeliveryPositions {
   /// The session's device confirms what it gets: from here on it is waited for.
   void set_confirms(SessionNo session_no, MonoMillis now);
   [[nodiscard]] bool confirms(SessionNo session_no) const;
-  /// Whether more is sent only as it confirms. Not, if its device confirms and this session says
-  /// nothing: then it is sent more all the same, and again what it has not confirmed.
-  [[nodiscard]] bool is_waited_for(SessionNo session_no) const;
-  /// Nothing more may be sent to it, and it says nothing: it is not waited for until it does.
-  void give_up_waiting(SessionNo session_no);
-  /// Whether it has said nothing at all, or has been sent in vain as often as allowed.
+  /// Whether it has not said `got` at all. (Perhaps it wants to have everything before it does.)
   [[nodiscard]] bool is_silent(SessionNo session_no) const;
+  /// Whether it has been sent something in vain as often as allowed.
+  [[nodiscard]] bool is_exhausted(SessionNo session_no) const;
+  /// It has been given all the room there is, and says nothing: so much more, until it does.
+  void extend(SessionNo session_no, std::uint32_t packets);
+  /// Whether that has ever been done.
+  [[nodiscard]] bool was_extended(SessionNo session_no) const;
 
   struct Sent {
     ConversationId conversation;
@@ -56,7 +57,7 @@ class DeliveryPositions {
   /// Packets on their way that are waited for; at most about unconfirmed_max unless sent
   /// regardless.
   [[nodiscard]] std::uint32_t unconfirmed(SessionNo session_no) const;
-  /// How many more may be sent; for a session that is not waited for there is no such limit.
+  /// How many more may be sent; for a session that does not confirm there is no such limit.
   [[nodiscard]] std::uint32_t room(SessionNo session_no) const;
 
   /// Sessions that have made no progress for too long in some conversation. Its position has gone
@@ -77,8 +78,9 @@ class DeliveryPositions {
   };
   struct Session {
     bool confirms = false;
-    bool said_got = false;  // in this session
-    bool given_up = false;
+    bool said_got = false;                                           // in this session
+    bool extended = false;                                           // ever
+    std::uint32_t extra = 0;                                         // room beyond unconfirmed_max
     std::uint32_t packets = 0;                                       // of all conversations
     MonoMillis look_at;                                              // nothing is due before
     std::unordered_map<ConversationId, Conversation> conversations;  // that are not all confirmed

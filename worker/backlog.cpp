@@ -16,9 +16,10 @@ constexpr std::size_t active_max = 32;              // runs at once; the others 
 constexpr std::int64_t page_max = 200;              // messages
 constexpr std::size_t page_bytes_max = 128 * 1024;  // as stored; about
 constexpr auto retry_after = std::chrono::milliseconds{300};
-constexpr std::size_t live_max = 4'096;        // messages kept per session while it catches up
-constexpr std::int64_t silent_for_ms = 1'000;  // how long a full window waits for the first `got`
+constexpr std::size_t live_max = 4'096;         // messages kept per session while it catches up
+constexpr std::uint32_t silent_for_ms = 1'000;  // how long a full window waits for the first `got`
 constexpr auto tick_every = std::chrono::milliseconds{50};
+constexpr std::size_t waiting_live_max = 256;  // … that is not at its turn yet
 
 /// What one message of another user is to this session.
 std::uint32_t packets_of(const link::Session& session) {
@@ -201,7 +202,7 @@ void Backlogs::list(SessionNo session_no) {
   run.passed.clear();
   run.overflowed = false;
   std::vector<PgQuery> queries;
-  if (!session->device.empty())
+  if (!session->device.empty() && !run.listed)
     queries.push_back(sql::add_device(session->user_id, session->device));
   queries.push_back(sql::session_kind(session->user_id, session->device));
   queries.push_back(sql::behind(session->user_id, session->device));
@@ -243,6 +244,7 @@ void Backlogs::follow(SessionNo session_no) {
                              : sql::SessionKind{up->device.empty(), !up->device.empty()};
     needs_.positions.drop(session_no);
     if (kind.confirms) {
+      needs_.auto_got.drop(session_no);
       // Nobody knows what it has been sent and has not confirmed: from its mark on, again.
       hold(session_no);
       needs_.turn();
@@ -262,6 +264,7 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) 
   const auto kind = sql::session_kind_of(results.at(results.size() - 2));
   if (!needs_.positions.follows(session_no)) needs_.positions.begin(session_no);
   if (kind.confirms) {
+    needs_.auto_got.drop(session_no);
     needs_.positions.set_confirms(session_no, mono_now());
   } else if (!kind.observes && !needs_.positions.confirms(session_no)) {
     needs_.auto_got.follow(session_no, session->user_id, session->device,
@@ -307,7 +310,7 @@ void Backlogs::truncated(const link::Session& session, const sql::Behind& behind
 std::int64_t Backlogs::allowance(SessionNo session_no) {
   // What a client does not confirm is only paced: nobody can tell when it has it.
   const auto paced = runs_.at(session_no).pace.level(mono_now());
-  if (!needs_.positions.is_waited_for(session_no)) return paced;
+  if (!needs_.positions.confirms(session_no)) return paced;
   return paced <= 0 ? 0 : std::int64_t{needs_.positions.room(session_no)};
 }
 
@@ -385,6 +388,7 @@ void Backlogs::page(SessionNo session_no, const std::vector<sql::MessageRow>& ro
   }
   // One page at a time: the plugin sets the pace, too.
   run.wait_for = needs_.plugin.filling_total();
+  unapplied_.push_back(session_no);
 }
 
 /// @return whether there was anything of it that the session has subscribed
@@ -394,7 +398,7 @@ bool Backlogs::send(const link::Session& session, Run& run, const StoredMessage&
   const auto packets = static_cast<std::uint32_t>(deliveries.size());
   for (auto& delivery : deliveries) needs_.plugin.deliver(std::move(delivery));
   const bool own = message.sender == session.user_id;
-  if (own || !needs_.positions.is_waited_for(session.session_no)) run.pace.spend(packets);
+  if (own || !needs_.positions.confirms(session.session_no)) run.pace.spend(packets);
   needs_.positions.sent(session.session_no,
                         {message.conversation, message.message.seq, own ? 0 : packets}, mono_now());
   return packets > 0;
@@ -402,11 +406,14 @@ bool Backlogs::send(const link::Session& session, Run& run, const StoredMessage&
 
 void Backlogs::applied() {
   std::vector<SessionNo> due;
-  for (auto& [session_no, run] : runs_) {
-    if (run.wait_for == 0 || run.wait_for > needs_.plugin.applied_total()) continue;
-    run.wait_for = 0;
+  std::erase_if(unapplied_, [&](SessionNo session_no) {
+    const auto found = runs_.find(session_no);
+    if (found == runs_.end() || found->second.wait_for == 0) return true;
+    if (found->second.wait_for > needs_.plugin.applied_total()) return false;
+    found->second.wait_for = 0;
     due.push_back(session_no);
-  }
+    return true;
+  });
   for (const auto session_no : due) {
     crash_point(CrashPoint::worker_between_pages);
     const auto found = runs_.find(session_no);
@@ -432,19 +439,35 @@ bool Backlogs::may_wake(SessionNo session_no) {
   // Not for a handful: each time costs a look at all the user's conversations.
   const auto& delivery = settings_.delivery;
   auto enough = delivery.unconfirmed_max / 2;
-  if (!needs_.positions.is_waited_for(session_no)) {
+  if (!needs_.positions.confirms(session_no)) {
     enough = std::min(enough, std::max(1U, delivery.paced_per_s / 4));
   }
   return allowance(session_no) >= enough;
 }
 
+/// Who never says anything, or has been sent everything in vain, gets more nevertheless: little by
+/// little, so that the broker keeps it for a client that takes it slowly.
+void Backlogs::extend_if_silent(SessionNo session_no) {
+  auto& run = runs_.at(session_no);
+  const auto& positions = needs_.positions;
+  const bool silent = positions.is_silent(session_no);
+  const bool exhausted = positions.is_exhausted(session_no);
+  if ((!silent && !exhausted) || positions.room(session_no) > 0) return;
+  const auto& delivery = settings_.delivery;
+  // The first time what the broker keeps by default, 1,000: most clients of this kind have it all
+  // then.
+  const bool first = silent && !positions.was_extended(session_no);
+  const std::int64_t after_ms =
+      first ? std::min(silent_for_ms, delivery.redeliver_after_ms) : delivery.redeliver_after_ms;
+  if (mono_now().value - run.blocked_at.value < after_ms) return;
+  run.blocked_at = mono_now();
+  needs_.positions.extend(session_no, delivery.unconfirmed_max / 2 * (first ? 3 : 1));
+}
+
 void Backlogs::wake_blocked() {
   std::vector<SessionNo> due;
   for (const auto session_no : blocked_) {
-    const auto blocked_for = mono_now().value - runs_.at(session_no).blocked_at.value;
-    if (blocked_for >= silent_for_ms && needs_.positions.is_silent(session_no)) {
-      needs_.positions.give_up_waiting(session_no);
-    }
+    extend_if_silent(session_no);
     if (may_wake(session_no)) due.push_back(session_no);
   }
   for (const auto session_no : due) wake(session_no);
@@ -456,11 +479,20 @@ void Backlogs::wake(SessionNo session_no) {
   if (found != runs_.end()) enqueue(session_no, found->second);
 }
 
+std::vector<SessionNo> Backlogs::due_now() {
+  // It looks at all sessions: not more often than it has to be exact.
+  const auto now = mono_now();
+  const std::int64_t every_ms = std::min(settings_.delivery.redeliver_after_ms / 10, 1'000U);
+  if (now.value - looked_at_.value < every_ms) return {};
+  looked_at_ = now;
+  return needs_.positions.due(now);
+}
+
 void Backlogs::tick() {
   tick_timer_.expires_after(tick_every);
   tick_timer_.async_wait([this](const asio::error_code& error) {
     if (error) return;
-    for (const auto session_no : needs_.positions.due(mono_now())) {
+    for (const auto session_no : due_now()) {
       const auto found = runs_.find(session_no);
       if (found == runs_.end()) {
         log::info("event=redeliver session={}", session_no);
@@ -479,6 +511,7 @@ void Backlogs::tick() {
 
 void Backlogs::got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms) {
   const auto now = mono_now();
+  if (confirms) needs_.auto_got.drop(session_no);
   if (confirms && !needs_.positions.confirms(session_no)) {
     const bool seen = needs_.positions.follows(session_no);
     if (!seen) needs_.positions.begin(session_no);
@@ -548,7 +581,8 @@ void Backlogs::stored(const link::Session& session,
   run.pace.add(2 * packets_of(session));
   const bool may_observe = session.device.empty() && (run.observes || !run.listed);
   if (!may_observe && (run.state != State::active || run.overflowed)) return;
-  if (run.live.size() == live_max) {
+  const auto most = run.state == State::active ? live_max : waiting_live_max;
+  if (run.live.size() >= most) {
     run.overflowed = true;  // an observer misses the oldest ones
     run.live.pop_front();
   }

@@ -121,8 +121,10 @@ class Backlogs {
   void settle(SessionNo session_no);
   void finish(SessionNo session_no);
   void retry(SessionNo session_no);
+  std::vector<SessionNo> due_now();
   void tick();
   [[nodiscard]] bool may_wake(SessionNo session_no);
+  void extend_if_silent(SessionNo session_no);
   void wake_blocked();
   void wake(SessionNo session_no);
   [[nodiscard]] bool current(SessionNo session_no, std::uint64_t id) const;
@@ -139,7 +141,9 @@ class Backlogs {
   std::unordered_map<SessionNo, Run> runs_;
   std::deque<SessionNo> waiting_;  // may name some that are gone
   std::unordered_set<SessionNo> blocked_;
-  std::vector<SessionNo> full_;                            // see hold_full()
+  std::vector<SessionNo> unapplied_;  // active, with wait_for; may name some that are gone
+  MonoMillis looked_at_;              // at what is due
+  std::vector<SessionNo> full_;       // see hold_full()
   std::unordered_map<SessionNo, std::uint32_t> finished_;  // sync_no: told, and perhaps on its way
   std::size_t active_ = 0;
   std::uint64_t last_id_ = 0;

@@ -68,7 +68,7 @@ void PgLink::connect() {
   const char* const values[] = {uri_.c_str(), application.c_str(),
                                 "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
                                 "-c synchronous_commit=on -c timezone=UTC "
-                                "-c client_min_messages=warning",
+                                "-c client_min_messages=warning -c lock_timeout=5s",
                                 nullptr};
   connection_ = PQconnectStartParams(keys, values, 1);
   if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {

@@ -35,6 +35,13 @@ std::string service_token(const Config& config) {
   return mint_token(claims, {config.broker.prefix, service_name, ""}, key->secret);
 }
 
+/// Another one than earlier workers began with, most likely.
+std::uint32_t any_number() {
+  std::uint32_t number = 0;
+  for (const auto byte : random_secret()) number = number * 31 + byte;
+  return number;
+}
+
 std::string info_json(const Config& config, const std::string& server_epoch) {
   const auto& limits = config.limits;
   const nlohmann::ordered_json info{{"version", PARLEY_VERSION},
@@ -70,7 +77,8 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       plugin_{loop_, config, mqtt_settings(), claim.epoch, plugin_handlers()},
       lanes_{loop_,    config.database.uri, config.database.lanes, claim.epoch,
              members_, lane_handlers()},
-      resolver_{loop_, database_},
+      names_{loop_, "names", config.database.uri},
+      resolver_{loop_, names_},
       cursors_{loop_, config.database.uri,
                [this](const Origin& origin) {
                  plugin_.done(origin);
@@ -79,9 +87,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       backlogs_{loop_,
                 {database_, plugin_, lanes_, cursors_, sessions_, auto_got_, positions_,
                  [this] { turn(); }},
-                // The epoch makes the numbers others than those of the workers before.
-                {config.limits.sync_messages_max, config.delivery,
-                 static_cast<std::uint32_t>(claim.epoch << 16U)}},
+                {config.limits.sync_messages_max, config.delivery, any_number()}},
       dispatch_{loop_,
                 config,
                 {database_, plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_,
@@ -144,6 +150,7 @@ Lanes::Handlers Worker::lane_handlers() {
   Lanes::Handlers handlers;
   handlers.settled = [this](const PendingSend& pending, const sql::StoreOutcome& outcome,
                             const Conversation* conversation) {
+    stored_ = true;
     dispatch_.settled(pending, outcome, conversation);
     turn();
   };
@@ -164,7 +171,7 @@ Lanes::Handlers Worker::lane_handlers() {
   };
   // Until the sessions are known it would have to be published to everybody in every form.
   handlers.may_start = [this] {
-    return plugin_.sessions_sure() && !plugin_.congested() && !clock_off_;
+    return plugin_.sessions_sure() && !plugin_.congested() && clock_known_ && !clock_off_;
   };
   return handlers;
 }
@@ -189,6 +196,7 @@ void Worker::start() {
     check_clock();
   });
   database_.start();
+  names_.start();
   lanes_.start();
   cursors_.start();
   plugin_.start();
@@ -237,17 +245,19 @@ void Worker::announce() {
 }
 
 void Worker::check_clock() {
-  if (!newest_known_) {
-    database_.submit({sql::newest_message()}, [this](const auto& result) {
-      if (!result) return;
-      clock_.newest(sql::newest_message_of(result->at(0)));
-      newest_known_ = true;
-    });
-  }
-  database_.submit({sql::database_clock()}, [this](const auto& result) {
+  if (std::exchange(checking_clock_, true)) return;
+  std::vector<PgQuery> queries{sql::database_clock()};
+  if (!newest_known_) queries.push_back(sql::newest_message());
+  database_.submit(std::move(queries), [this](const auto& result) {
+    checking_clock_ = false;
     if (!result) return;
     const auto database = sql::database_clock_of(result->at(0));
+    if (result->size() > 1) clock_.newest(sql::newest_message_of(result->at(1)));
+    newest_known_ = true;
     const bool off = clock_.is_off(database, wall_now());
+    if (!off && std::exchange(stored_, false)) clock_.newest(database);
+    const bool first = !std::exchange(clock_known_, true);
+    if (first) turn();  // the lanes have waited for it
     if (off != std::exchange(clock_off_, off)) {
       if (off) {
         log::error("event=clock_off database_ms={} own_ms={} note=\"nothing is stored\"",
@@ -378,7 +388,9 @@ void Worker::stop_gracefully() {
 /// What has been taken is finished, as far as that is possible soon; the spool keeps the rest.
 void Worker::when_drained() {
   cursors_.flush();
-  const bool drained = lanes_.waiting() == 0 && cursors_.idle() && plugin_.drained();
+  // What may not be stored now is in the spool.
+  const bool lanes_rest = lanes_.waiting() == 0 || clock_off_ || lanes_.no_partition();
+  const bool drained = lanes_rest && cursors_.idle() && plugin_.drained();
   if (drained || !plugin_.is_up() || mono_now() >= stop_deadline_) {
     plugin_.publish_retained(status_topic(config_.broker.prefix), "offline");
     log::info("event=stopped drained={}", drained);

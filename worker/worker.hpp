@@ -79,6 +79,7 @@ class Worker {
   DeliveryPositions positions_;
   PluginLink plugin_;
   Lanes lanes_;
+  PgLink names_;  // of its own: everybody's messages wait for a name that is looked up
   Resolver resolver_;
   Cursors cursors_;
   Backlogs backlogs_;
@@ -88,6 +89,9 @@ class Worker {
   bool stopping_ = false;
   ClockCheck clock_;
   bool newest_known_ = false;
+  bool checking_clock_ = false;
+  bool clock_known_ = false;
+  bool stored_ = false;  // something, since the clock was looked at
   bool clock_off_ = false;
   bool degraded_ = false;
   bool pushing_generations_ = false;

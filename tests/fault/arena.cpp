@@ -80,6 +80,7 @@ test::InstanceOptions Arena::instance_options() {
   test::InstanceOptions options;
   options.postgres = postgres_.get();
   options.proxied = true;
+  options.config = "[delivery]\nredeliver_after_ms = 1000\nredeliver_max = 100\n";
   options.worker_environment = clock_.environment();
   options.broker.environment = broker_environment();
   options.broker.plugin_options = {"spool_mib 4"};

@@ -67,7 +67,9 @@ class Checker {
  private:
   struct Position {
     Seq high = 0;        // everything up to here was seen
+    Seq last = 0;        // the last one that came; below `high` while something is repeated
     bool begun = false;  // observers begin anywhere
+    int connection = 0;  // that `last` came on
   };
   using PositionKey = std::tuple<std::string, FeedFormat, std::string>;
 

@@ -1,5 +1,6 @@
 // The checker's part about what clients received.
 #include <algorithm>
+#include <utility>
 
 #include "tests/fault/checker.hpp"
 
@@ -122,11 +123,23 @@ void Checker::advance(const SessionLog& session, const Reader& reader, const Del
   Position& held = position(reader, session, feed, delivery.conversation);
   if (!held.begun) {
     held.begun = true;
-    held.high = seq;
+    held.high = held.last = seq;
+    held.connection = session.connection;
     return;
   }
+  const bool same_session =
+      std::exchange(held.connection, session.connection) == session.connection;
+  const Seq before = std::exchange(held.last, seq);
   if (seq <= held.high) {
     ++counts_.redelivered;
+    // A repeat begins anywhere, and then goes on in order.
+    const Seq due = archive_.next(delivery.conversation, reader.user, delivery.feed, before);
+    if (same_session && seq > before && seq > due && reader.kind != ReaderKind::observer) {
+      fail("gap",
+           where(session, reader, feed) + " was given " + delivery.conversation + " " +
+               std::to_string(seq) + " once more behind " + std::to_string(before),
+           archive_.at(delivery.conversation, due)->text);
+    }
     return;
   }
   Seq next = archive_.next(delivery.conversation, reader.user, delivery.feed, held.high);

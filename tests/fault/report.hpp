@@ -46,6 +46,7 @@ class Report {
   std::map<std::string, Line> lines_;
   Line total_;
   std::int64_t rounds_passed_ = 0;
+  std::int64_t rounds_without_fault_ = 0;
 };
 
 }  // namespace parley::fault

@@ -123,6 +123,24 @@ TEST_CASE("redelivery: a got where nothing has been said yet makes a device conf
   });
 }
 
+TEST_CASE("redelivery: a first got right behind the subscription ends automatic marks") {
+  Instance instance({"alice", "bob"}, {.config = redeliver(100)});
+  send_range(instance, 1, 2);
+  ConnectOptions login = instance.device_login("bob", "phone");
+  login.keepalive_s = 2;
+  Person phone = instance.connected("bob", login);
+  // Both at once: the server learns that the device confirms while it still looks what it is.
+  phone.mqtt.publish_soon({.topic = phone.topic("got/alice"), .payload = "2"});
+  phone.listen({"inbox.json/+"});
+  send_range(instance, 3, 4);
+  // Longer than 1.5 keep-alives, after which a device that never confirms would have it.
+  for (int seq = 0, time = 0; time < 6; seq = next_seq(phone)) {
+    REQUIRE(phone.mqtt.ping());
+    time += seq == 4 ? 1 : 0;
+  }
+  CHECK(instance.database().number("SELECT max(got_seq) FROM device_marks") == 2);
+}
+
 TEST_CASE("redelivery: a worker that starts knows nothing of what was under way, and repeats it") {
   Instance instance{"alice", "bob"};
   Person phone = confirming_phone(instance);
@@ -155,7 +173,7 @@ TEST_CASE("window: a backlog waits for what is confirmed") {
 
 TEST_CASE("window: who confirms nothing before he has everything gets everything, too") {
   Instance instance({"alice", "bob"},
-                    {.config = "[delivery]\nunconfirmed_max = 20\npaced_per_s = 200\n"});
+                    {.config = "[delivery]\nunconfirmed_max = 40\npaced_per_s = 200\n"});
   confirming_phone(instance).mqtt.disconnect();
   send_range(instance, 2, 100);
   Person phone = fresh_device(instance, "bob", "phone");

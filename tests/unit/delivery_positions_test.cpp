@@ -134,25 +134,41 @@ TEST_CASE("delivery positions: beginning again forgets what was sent, not that i
   CHECK(positions.due(at(10'000)).empty());
 }
 
-TEST_CASE("delivery positions: who says nothing is not waited for, until he does") {
+TEST_CASE("delivery positions: who says nothing may be given more room, until he does") {
   auto positions = confirming();
   send(positions, 1, 10);
   CHECK(positions.room(phone) == 0);
   CHECK(positions.is_silent(phone));
-  positions.give_up_waiting(phone);
-  CHECK_FALSE(positions.is_waited_for(phone));
-  CHECK(positions.room(phone) > 1'000'000);
-  CHECK(positions.due(at(100)).size() == 1);  // it is sent again all the same
-  send(positions, 1, 30);
-  positions.got(phone, ops, 5, at(100));
-  CHECK(positions.is_waited_for(phone));
+  CHECK_FALSE(positions.was_extended(phone));
+  positions.extend(phone, 15);
+  CHECK(positions.room(phone) == 15);
+  send(positions, 11, 25);
   CHECK(positions.room(phone) == 0);
+  // What is sent again has the ordinary room.
+  CHECK(positions.due(at(100)).size() == 1);
+  CHECK(positions.room(phone) == 10);
+  CHECK(positions.was_extended(phone));
+  send(positions, 1, 10, 100);
+  positions.got(phone, ops, 5, at(100));
   CHECK_FALSE(positions.is_silent(phone));
+  CHECK(positions.room(phone) == 5);
   for (int time = 1; time <= 3; ++time) {
+    REQUIRE_FALSE(positions.is_exhausted(phone));
     REQUIRE(positions.due(at(100 + time * 100)).size() == 1);
-    send(positions, 6, 30, 100 + time * 100);
+    send(positions, 6, 12, 100 + time * 100);
   }
-  CHECK(positions.is_silent(phone));
+  CHECK(positions.is_exhausted(phone));
+}
+
+TEST_CASE("delivery positions: nothing counts as sent in vain that has not been sent") {
+  auto positions = confirming();
+  send(positions, 1, 4);
+  REQUIRE(positions.due(at(100)).size() == 1);
+  // The database is away: nothing is sent.
+  for (int time = 2; time <= 50; ++time) CHECK(positions.due(at(time * 100)).empty());
+  CHECK_FALSE(positions.is_exhausted(phone));
+  send(positions, 1, 4, 5'000);
+  CHECK(positions.due(at(5'100)).size() == 1);
 }
 
 TEST_CASE("delivery positions: sessions that are not followed leave nothing behind") {
