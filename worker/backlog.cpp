@@ -9,6 +9,7 @@
 #include "core/topic.hpp"
 #include "worker/log.hpp"
 #include "worker/loop.hpp"
+#include "worker/stored_message.hpp"
 
 namespace parley {
 namespace {
@@ -26,25 +27,6 @@ std::uint32_t packets_of(const link::Session& session) {
   return static_cast<std::uint32_t>(std::popcount(session.feeds & feed::inbox_any));
 }
 }  // namespace
-
-StoredMessage stored_message(ConversationId conversation, const sql::MessageRow& row) {
-  StoredMessage stored{conversation, row.sender_id, {}};
-  auto& message = stored.message;
-  message.id = row.request_id;
-  message.from = row.sender;
-  message.seq = row.seq;
-  message.rev = row.rev;
-  message.time = row.received_at;
-  message.content.kind = row.kind;
-  message.content.text = row.text;
-  if (row.extra && !decode_content_rest(*row.extra, message.content)) {
-    log::error("event=bad_extra conversation={} seq={}", conversation.value, row.seq);
-  }
-  message.edited_time = row.edited_at;
-  message.deleted = row.deleted;
-  message.expires_time = row.expires_at;
-  return stored;
-}
 
 Backlogs::Backlogs(asio::io_context& loop, Needs needs, Settings settings)
     : retry_timer_{loop},

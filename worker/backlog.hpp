@@ -151,7 +151,4 @@ class Backlogs {
   bool starting_ = false;  // within next_waiting
 };
 
-/// A row as it goes to clients. `conv` is not set.
-StoredMessage stored_message(ConversationId conversation, const sql::MessageRow& row);
-
 }  // namespace parley

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "core/names.hpp"
-#include "worker/backlog.hpp"
 #include "worker/statements.hpp"
+#include "worker/stored_message.hpp"
 
 namespace parley {
 namespace {
