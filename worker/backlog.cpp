@@ -418,13 +418,16 @@ void Backlogs::block(SessionNo session_no, Run& run) {
 }
 
 bool Backlogs::may_wake(SessionNo session_no) {
-  // Not for a handful: each time costs a look at all the user's conversations.
+  const auto* session = needs_.sessions.find(session_no);
+  if (session == nullptr) return false;
+  // Not for a handful, as each time costs a look at all the user's conversations; but for less than
+  // a client may have left unconfirmed that confirms every hundred messages, in three formats.
   const auto& delivery = settings_.delivery;
-  auto enough = delivery.unconfirmed_max / 2;
+  auto enough = delivery.unconfirmed_max / 8;
   if (!needs_.positions.confirms(session_no)) {
-    enough = std::min(enough, std::max(1U, delivery.paced_per_s / 4));
+    enough = std::min(delivery.unconfirmed_max / 2, delivery.paced_per_s / 4);
   }
-  return allowance(session_no) >= enough;
+  return allowance(session_no) >= std::max(enough, packets_of(*session));
 }
 
 /// Who never says anything, or has been sent everything in vain, gets more nevertheless: little by

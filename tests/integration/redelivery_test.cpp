@@ -171,6 +171,16 @@ TEST_CASE("window: a backlog waits for what is confirmed") {
   while (seq != 101) seq = next_seq(phone);
 }
 
+TEST_CASE("window: three formats at once, and a got every thirty messages") {
+  Instance instance({"alice", "bob"},
+                    {.config = "[delivery]\nredeliver_after_ms = 600000\nunconfirmed_max = 120\n"});
+  confirming_phone(instance).mqtt.disconnect();
+  send_range(instance, 2, 150);
+  Person phone = fresh_device(instance, "bob", "phone");
+  phone.listen({"inbox/+", "inbox.json/+", "inbox.pb/+"});
+  take_all(phone, 150, 30, 1);
+}
+
 TEST_CASE("window: who confirms nothing before he has everything gets everything, too") {
   Instance instance({"alice", "bob"},
                     {.config = "[delivery]\nunconfirmed_max = 40\npaced_per_s = 200\n"});
