@@ -70,6 +70,7 @@ class Checker {
     Seq last = 0;        // the last one that came; below `high` while something is repeated
     bool begun = false;  // observers begin anywhere
     int connection = 0;  // that `last` came on
+    Seq high_now = 0;    // `high` of that connection alone
   };
   using PositionKey = std::tuple<std::string, FeedFormat, std::string>;
 
