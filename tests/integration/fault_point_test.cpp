@@ -99,7 +99,10 @@ class Story {
     return all;
   }
 
-  Instance instance_{"alice", "bob"};
+  // A bob that lies behind gets it again soon.
+  Instance instance_{
+      std::initializer_list<std::string>{"alice", "bob"},
+      InstanceOptions{.config = "[delivery]\nredeliver_after_ms = 1000\nredeliver_max = 100\n"}};
   std::optional<Person> alice_;
   std::optional<Person> bob_;
   std::map<std::uint16_t, int> open_;  // by packet id, of this connection
