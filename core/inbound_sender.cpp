@@ -32,7 +32,8 @@ void InboundSender::received(IngestNo ingest_no, MonoMillis now) {
 void InboundSender::resume(const Spool& spool, IngestNo from, MonoMillis now) {
   if (from == 0 || from > sent_) return;
   progress_at_ = now;
-  go_back(spool, std::max(from, spool.oldest()) - 1);
+  // Not from the oldest one on: what was released in between is no gap, and must not look like one.
+  go_back(spool, from - 1);
   received_ = std::min(received_, sent_);
 }
 
