@@ -259,7 +259,11 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) 
   } else {
     for (auto& behind : sql::behind_of(results.back())) {
       const auto position = needs_.positions.position(session_no, behind.conversation);
+      const auto confirmed = run.confirmed.find(behind.conversation);
       behind.got_seq = std::max(behind.got_seq, position.value_or(0));
+      if (confirmed != run.confirmed.end()) {
+        behind.got_seq = std::max(behind.got_seq, std::min(confirmed->second, behind.last_seq));
+      }
       if (behind.got_seq >= behind.last_seq || !covers(*session, behind.conv)) continue;
       if (!run.listed && behind.last_seq - behind.got_seq > settings_.sync_messages_max) {
         behind.got_seq = behind.last_seq - settings_.sync_messages_max;
@@ -506,6 +510,8 @@ void Backlogs::got(SessionNo session_no, ConversationId conversation, Seq seq, b
   needs_.positions.got(session_no, conversation, seq, now);
   const auto found = runs_.find(session_no);
   if (found == runs_.end()) return;
+  auto& confirmed = found->second.confirmed[conversation];
+  confirmed = std::max(confirmed, seq);
   for (auto& behind : found->second.todo) {
     if (behind.conversation != conversation) continue;
     behind.got_seq = std::max(behind.got_seq, std::min(seq, behind.last_seq));

@@ -95,6 +95,8 @@ class Backlogs {
     std::uint32_t hold_no = 0;  // while it is holding
     bool anew = false;          // … the plugin itself began again: what was sent live is not sure
     std::deque<sql::Behind> todo;
+    std::unordered_map<ConversationId, Seq>
+        confirmed;                                   // meanwhile: the database may not say so yet
     std::unordered_map<ConversationId, Seq> passed;  // of todo: up to where it was sent
     std::deque<Live> live;                           // stored meanwhile; bounded
     bool overflowed = false;                         // … and not all of it is there
