@@ -8,7 +8,6 @@
 #include <cstdlib>
 #include <exception>
 #include <iostream>
-#include <stdexcept>
 
 #include "tests/fault/arena.hpp"
 #include "tests/fault/faults.hpp"
@@ -105,7 +104,6 @@ class Run {
         all.push_back({kind.name, static_cast<int>(kind.part), kind.pairs});
       }
     }
-    if (all.empty()) throw std::runtime_error("no such kind; see --list");
     return all;
   }
 
@@ -134,14 +132,14 @@ int main(int argc, char** argv) {
   try {
     const std::string no_mounts = keep_mounts_private();
     if (!no_mounts.empty()) std::cerr << "parley_fault: " << no_mounts << '\n';
-    const auto options = read_options(argc, argv);
-    if (!options) return 2;
-    if (options->list) {
+    Options options;
+    if (const auto code = read_options(argc, argv, options)) return *code;
+    if (options.list) {
       for (const Kind& kind : kinds()) std::cout << kind.name << ": " << kind.what << '\n';
       return 0;
     }
-    if (options->keep) ::setenv("PARLEY_KEEP", "1", 1);
-    return Run{*options}.all();
+    if (options.keep) ::setenv("PARLEY_KEEP", "1", 1);
+    return Run{options}.all();
   } catch (const std::exception& error) {
     std::cerr << "parley_fault: " << error.what() << '\n';
     return 1;

@@ -23,7 +23,8 @@ struct Options {
   }
 };
 
-/// @return nothing if it cannot be understood; what is wrong stands on stderr then
-std::optional<Options> read_options(int argc, char** argv);
+/// Nothing if there is something to do. Else the exit code: 0 after --help, 2 if the command line
+/// cannot be understood; what is wrong stands on stderr then.
+std::optional<int> read_options(int argc, char** argv, Options& options);
 
 }  // namespace parley::fault

@@ -73,8 +73,9 @@ template <class Run>
 std::uint64_t run_all(const char* name, const Options& options, Run&& run) {
   const double began = parley::sim::clock::real_seconds();
   std::uint64_t failed = 0;
-  for (std::uint64_t i = 0; i < options.seeds && failed < options.failures_max; ++i) {
-    const std::uint64_t seed = options.first + i;
+  std::uint64_t run_seeds = 0;
+  for (; run_seeds < options.seeds && failed < options.failures_max; ++run_seeds) {
+    const std::uint64_t seed = options.first + run_seeds;
     sodium_generator().seed(seed);
     std::optional<std::string> violation;
     try {
@@ -88,7 +89,7 @@ std::uint64_t run_all(const char* name, const Options& options, Run&& run) {
                 violation->c_str());
   }
   std::printf("%s: %llu seeds from %llu, %llu failed, %.1f s\n", name,
-              static_cast<unsigned long long>(options.seeds),
+              static_cast<unsigned long long>(run_seeds),
               static_cast<unsigned long long>(options.first),
               static_cast<unsigned long long>(failed), parley::sim::clock::real_seconds() - began);
   std::fflush(stdout);
