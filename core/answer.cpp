@@ -37,11 +37,11 @@ std::vector<link::Delivery> ack_deliveries(const AnswerTo& to, const Ack& ack,
   return deliveries;
 }
 
-link::Delivery reply_delivery(const AnswerTo& to, const Reply& reply) {
+link::Delivery reply_delivery(const AnswerTo& to, std::string_view id, std::string payload) {
   link::Delivery delivery;
   delivery.to = {to.user};
-  delivery.suffix = to.response_rest.empty() ? reply_rest(to.format, reply.id) : to.response_rest;
-  delivery.payload = encode_reply(to.format, reply);
+  delivery.suffix = to.response_rest.empty() ? reply_rest(to.format, id) : to.response_rest;
+  delivery.payload = std::move(payload);
   delivery.qos = 1;
   if (!to.response_rest.empty()) delivery.correlation_data = to.correlation_data;
   return delivery;

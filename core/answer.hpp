@@ -24,7 +24,9 @@ AnswerTo answer_to(const link::InboundRecord& record, std::string_view prefix, F
 /// On the response topic if there is one; else on `ack` in each form that is subscribed.
 /// @param feeds  what the user's sessions have subscribed
 std::vector<link::Delivery> ack_deliveries(const AnswerTo& to, const Ack& ack, std::uint32_t feeds);
-link::Delivery reply_delivery(const AnswerTo& to, const Reply& reply);
+/// @param id       of the request; empty: none
+/// @param payload  a Reply in the request's format
+link::Delivery reply_delivery(const AnswerTo& to, std::string_view id, std::string payload);
 /// "<CODE> <topic> <detail>" on `err`.
 link::Delivery err_delivery(const std::string& user, Code code, std::string_view topic,
                             std::string_view detail);

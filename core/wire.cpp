@@ -1,7 +1,6 @@
 #include "core/wire.hpp"
 
 #include <google/protobuf/struct.pb.h>
-#include <google/protobuf/stubs/logging.h>
 #include <google/protobuf/util/json_util.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/proto_parse.hpp"
 #include "core/utf8.hpp"
 #include "core/wire_json.hpp"
 #include "schema/proto/parley/v1/client.pb.h"
@@ -16,86 +16,7 @@
 namespace parley {
 namespace {
 
-constexpr std::size_t detail_bytes_max = 200;
-constexpr std::size_t json_depth_max = 32;
-
 WireError bad(std::string detail) { return {Code::bad_payload, std::move(detail)}; }
-
-// ---- bytes to schema ----
-
-/// What the JSON parser says about an error, without the lines of payload that it quotes.
-std::string first_line(std::string_view text) {
-  const std::string_view line = text.substr(0, text.find_first_of("\r\n"));
-  const std::string_view start = utf8_start(line, detail_bytes_max);
-  return std::string{is_clean_text(start) ? start : std::string_view{"malformed"}};
-}
-
-/// Whether objects and arrays lie at most `depth_max` deep. Quotes are read as the library reads
-/// them.
-bool is_shallow(std::string_view json, std::size_t depth_max) {
-  std::size_t depth = 0;
-  for (std::size_t i = 0; i < json.size(); ++i) {
-    const char c = json[i];
-    if (c == '"' || c == '\'') {
-      while (++i < json.size() && json[i] != c) {
-        if (json[i] == '\\') ++i;
-      }
-    } else if (c == '{' || c == '[') {
-      if (++depth > depth_max) return false;
-    } else if ((c == '}' || c == ']') && depth > 0) {
-      --depth;
-    }
-  }
-  return true;
-}
-
-template <class Proto>
-Result<void, WireError> parse_json(std::string_view payload, Proto& into) {
-  if (!is_utf8(payload)) return failed(bad("not UTF-8"));
-  // The library needs minutes for deep arrays, and aborts on some: one message must not stop all.
-  if (!is_shallow(payload, json_depth_max)) return failed(bad("JSON: nested too deep"));
-  const std::size_t start = payload.find_first_not_of(" \t\r\n");
-  if (start == std::string_view::npos || payload[start] != '{') {
-    return failed(bad("not a JSON object"));
-  }
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;
-  try {
-    const auto status = google::protobuf::util::JsonStringToMessage(
-        google::protobuf::StringPiece{payload.data(), payload.size()}, &into, options);
-    if (!status.ok()) {
-      const auto message = status.message();
-      return failed(bad("JSON: " + first_line({message.data(), message.size()})));
-    }
-  } catch (const std::exception&) {
-    return failed(bad("JSON: malformed"));
-  }
-  return {};
-}
-
-template <class Proto>
-Result<void, WireError> parse_pb(std::string_view payload, Proto& into) {
-  // The library logs every string that is not UTF-8: no client shall write our log.
-  const google::protobuf::LogSilencer silence;
-  if (payload.size() > static_cast<std::size_t>(std::numeric_limits<int>::max()) ||
-      !into.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) {
-    return failed(bad("not a protobuf " + std::string{Proto::descriptor()->full_name()}));
-  }
-  return {};
-}
-
-template <class Proto>
-Result<void, WireError> parse(Format format, std::string_view payload, Proto& into) {
-  switch (format) {
-    case Format::json:
-      return parse_json(payload, into);
-    case Format::pb:
-      return parse_pb(payload, into);
-    case Format::text:
-      break;
-  }
-  return failed(bad("not possible as text"));
-}
 
 // ---- schema to values and back ----
 
@@ -280,7 +201,8 @@ std::string stand_in(const Content& content) {
 /// The value of the member "result" as JSON of its own: which message it is, only the asker knows.
 Result<std::string, WireError> json_result(std::string_view payload) {
   google::protobuf::Struct object;
-  if (auto parsed = parse_json(payload, object); !parsed) return failed(parsed.error());
+  if (auto parsed = parse_message(Format::json, payload, object); !parsed)
+    return failed(parsed.error());
   const auto found = object.fields().find("result");
   if (found == object.fields().end()) return failed(bad("a reply without result"));
   std::string json;
@@ -299,7 +221,7 @@ bool is_clean_text(std::string_view text) {
 Result<Send, WireError> decode_send(Format format, std::string_view payload) {
   if (format == Format::text) return decode_send_text(payload);
   v1::Send from;
-  if (auto parsed = parse(format, payload, from); !parsed) return failed(parsed.error());
+  if (auto parsed = parse_message(format, payload, from); !parsed) return failed(parsed.error());
   if (auto error = check_send(from)) return failed(std::move(*error));
   return Send{from.id(), take_content(from), from.ttl_s()};
 }
@@ -391,7 +313,7 @@ std::string encode_send(Format format, const Send& send) {
 
 Result<HistoryRequest, WireError> decode_history_request(Format format, std::string_view payload) {
   v1::HistoryRequest from;
-  if (auto parsed = parse(format, payload, from); !parsed) return failed(parsed.error());
+  if (auto parsed = parse_message(format, payload, from); !parsed) return failed(parsed.error());
   if (auto error = check_text("conv", from.conv())) return failed(std::move(*error));
   HistoryRequest to;
   to.conv = from.conv();
@@ -404,13 +326,13 @@ Result<HistoryRequest, WireError> decode_history_request(Format format, std::str
 
 Result<Message, WireError> decode_message(Format format, std::string_view payload) {
   v1::Message from;
-  if (auto parsed = parse(format, payload, from); !parsed) return failed(parsed.error());
+  if (auto parsed = parse_message(format, payload, from); !parsed) return failed(parsed.error());
   return take_message(from);
 }
 
 Result<Ack, WireError> decode_ack(Format format, std::string_view payload) {
   v1::Ack from;
-  if (auto parsed = parse(format, payload, from); !parsed) return failed(parsed.error());
+  if (auto parsed = parse_message(format, payload, from); !parsed) return failed(parsed.error());
   Ack to{without_dash(from.id()),
          from.ok(),
          std::nullopt,
@@ -425,7 +347,7 @@ Result<Ack, WireError> decode_ack(Format format, std::string_view payload) {
 
 Result<Reply, WireError> decode_reply(Format format, std::string_view payload) {
   v1::Reply from;
-  if (auto parsed = parse(format, payload, from); !parsed) return failed(parsed.error());
+  if (auto parsed = parse_message(format, payload, from); !parsed) return failed(parsed.error());
   if (!from.ok()) {
     ReplyFailed failure{Code::unavailable, from.detail()};
     failure.code = take_code(from.code(), failure.detail).value_or(Code::unavailable);
@@ -434,7 +356,7 @@ Result<Reply, WireError> decode_reply(Format format, std::string_view payload) {
   if (format == Format::json) {
     const auto json = json_result(payload);
     if (!json) return failed(json.error());
-    if (auto parsed = parse_json(*json, *from.mutable_history()); !parsed) {
+    if (auto parsed = parse_message(Format::json, *json, *from.mutable_history()); !parsed) {
       return failed(parsed.error());
     }
   }
@@ -450,7 +372,7 @@ std::string encode_content_rest(const Content& content) {
 
 bool decode_content_rest(std::string_view rest, Content& into) {
   v1::Send from;
-  if (!parse_pb(rest, from)) return false;
+  if (!parse_message(Format::pb, rest, from)) return false;
   take_content_rest(from, into);
   return true;
 }

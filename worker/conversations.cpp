@@ -30,6 +30,7 @@ void MembersCache::update(const std::vector<sql::MemberRow>& rows) {
           Conversation{row.conversation, row.is_room, row.room, row.members_version, {}});
       entry = current;
     }
+    if (row.user.value == 0) continue;  // nobody is in it any more
     current->members.push_back({row.user, row.name});
     ++members_;
   }

@@ -2,34 +2,20 @@
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <utility>
 
 #include "core/names.hpp"
-#include "core/token.hpp"
 #include "core/topic.hpp"
-#include "worker/history.hpp"
 #include "worker/log.hpp"
-#include "worker/loop.hpp"
 
 namespace parley {
 namespace {
-
-constexpr std::size_t requests_waiting_max = 1'000;  // beyond: BUSY
-constexpr std::size_t requests_of_user_max = 100;
 
 std::optional<Seq> parse_seq(std::string_view text) {
   Seq seq = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seq);
   if (error != std::errc{} || end != text.data() + text.size() || text.empty()) return std::nullopt;
   return seq;
-}
-
-std::string_view property_of(const link::InboundRecord& record, std::string_view key) {
-  for (const auto& property : record.properties) {
-    if (property.key == key) return property.value;
-  }
-  return {};
 }
 
 StoredMessage stored_of(const PendingSend& pending, const sql::StoreOutcome& outcome) {
@@ -49,19 +35,8 @@ StoredMessage stored_of(const PendingSend& pending, const sql::StoreOutcome& out
 
 }  // namespace
 
-Dispatch::Dispatch(asio::io_context& loop, const Config& config, Needs needs)
-    : prefix_{config.broker.prefix},
-      limits_{config.limits},
-      request_timeout_ms_{config.delivery.request_timeout_ms},
-      needs_{std::move(needs)},
-      timer_{loop} {
-  watch_deadlines();
-}
-
-std::uint32_t Dispatch::feeds_of(std::string_view user) const {
-  // Not knowing who is there costs some publishes that nobody gets, never a message.
-  return needs_.plugin.sessions_sure() ? needs_.sessions.feeds_of(user) : feed::all_but_state;
-}
+Dispatch::Dispatch(const Config& config, Needs needs)
+    : prefix_{config.broker.prefix}, limits_{config.limits}, needs_{std::move(needs)} {}
 
 void Dispatch::on_record(const Origin& origin, const std::string& bytes) {
   auto record = link::decode_record(bytes);
@@ -80,7 +55,7 @@ void Dispatch::on_record(const Origin& origin, const std::string& bytes) {
   } else if (const auto* mark = std::get_if<MarkTopic>(&*topic)) {
     on_mark(origin, *record, *mark);
   } else if (const auto* request = std::get_if<DoTopic>(&*topic)) {
-    on_do(origin, *record, *request);
+    needs_.requests.take(origin, *record, *request);
   } else {
     needs_.plugin.done(origin);  // typing is never stored
   }
@@ -145,8 +120,8 @@ void Dispatch::refuse_send(const Origin& origin, const link::InboundRecord& reco
 }
 
 void Dispatch::answer(const link::InboundRecord& record, Format format, const Ack& ack) {
-  for (auto& delivery :
-       ack_deliveries(answer_to(record, prefix_, format), ack, feeds_of(record.user))) {
+  for (auto& delivery : ack_deliveries(answer_to(record, prefix_, format), ack,
+                                       needs_.publisher.feeds_of(record.user))) {
     needs_.plugin.deliver(std::move(delivery));
   }
 }
@@ -160,12 +135,21 @@ void Dispatch::settled(const PendingSend& pending, const sql::StoreOutcome& outc
     case sql::StoreStatus::read_only:
       refused(pending, Code::forbidden, "you may only read in " + pending.send.to);
       return;
+    case sql::StoreStatus::blocked:
+      refused(pending, Code::blocked, pending.send.to + " does not want to hear from you");
+      return;
+    case sql::StoreStatus::stranger:
+      refused(pending, Code::forbidden, pending.send.to + " hears from contacts only");
+      return;
     case sql::StoreStatus::id_conflict:
       refused(pending, Code::id_conflict, "this id was used for another message");
       return;
     case sql::StoreStatus::stored:
     case sql::StoreStatus::replayed:
-      if (conversation != nullptr) publish(pending, outcome, *conversation);
+      if (conversation != nullptr) {
+        needs_.publisher.message(std::make_shared<const StoredMessage>(stored_of(pending, outcome)),
+                                 *conversation);
+      }
       mark_read_by_sending(pending, outcome);
       break;
     case sql::StoreStatus::repeated:
@@ -182,27 +166,6 @@ void Dispatch::settled(const PendingSend& pending, const sql::StoreOutcome& outc
   answer(pending.record, pending.send.format, ack);
   needs_.plugin.done(pending.origin);
   needs_.backlogs.hold_full();
-}
-
-void Dispatch::publish(const PendingSend& pending, const sql::StoreOutcome& outcome,
-                       const Conversation& conversation) {
-  const auto stored = std::make_shared<const StoredMessage>(stored_of(pending, outcome));
-  for (auto& delivery :
-       fan_out(*stored, conversation, [this](std::string_view user) { return feeds_of(user); })) {
-    needs_.plugin.deliver(std::move(delivery));
-  }
-  for (const auto& member : conversation.members) {
-    for (const auto session_no : needs_.sessions.of(member.name)) {
-      const auto* session = needs_.sessions.find(session_no);
-      const auto conv = conv_for(conversation, member.user);
-      if (!covers(*session, conv)) continue;
-      if (session->syncing) {
-        needs_.backlogs.stored(*session, stored, conversation.is_room, conv);
-      } else {
-        needs_.backlogs.live(*session, *stored);
-      }
-    }
-  }
 }
 
 void Dispatch::mark_read_by_sending(const PendingSend& pending, const sql::StoreOutcome& outcome) {
@@ -263,85 +226,6 @@ void Dispatch::tell_backlogs(const link::InboundRecord& record, const sql::MarkU
     needs_.backlogs.got(session_no, update.conversation, std::max(update.got_seq, update.read_seq),
                         update.confirms);
   }
-}
-
-void Dispatch::on_do(const Origin& origin, const link::InboundRecord& record,
-                     const DoTopic& topic) {
-  auto request = std::make_shared<Request>();
-  request->origin = origin;
-  request->to = answer_to(record, prefix_, topic.format);
-  request->id = topic.id.empty() ? std::string{property_of(record, "id")} : std::string{topic.id};
-  if (!is_request_id(request->id)) request->id.clear();
-  if (record.refused) {
-    reply(request, ReplyFailed{*record.refused, "refused by the broker's plugin"});
-    return;
-  }
-  const auto age_ms = wall_now().value - record.received_at.value;
-  if (age_ms >= request_timeout_ms_) {
-    reply(request, ReplyFailed{Code::timeout, "not carried out: it waited too long"});
-    return;
-  }
-  if (unanswered_ >= requests_waiting_max || unanswered_of_[record.user] >= requests_of_user_max) {
-    reply(request, ReplyFailed{Code::busy, "too many requests are waiting"});
-    return;
-  }
-  request->deadline = {mono_now().value + request_timeout_ms_};
-  requests_.push_back(request);
-  ++unanswered_;
-  ++unanswered_of_[record.user];
-  request->counted = true;
-  run(request, record, topic);
-}
-
-void Dispatch::run(const std::shared_ptr<Request>& request, const link::InboundRecord& record,
-                   const DoTopic& topic) {
-  if (topic.method != "history") {
-    reply(request, ReplyFailed{Code::unknown_method,
-                               "this server does not know " + std::string{topic.method}});
-    return;
-  }
-  if ((record.scope & scope::receive) == 0) {
-    reply(request, ReplyFailed{Code::forbidden, "the token's scope does not cover it"});
-    return;
-  }
-  auto decoded = decode_history_request(topic.format, record.payload);
-  if (!decoded) {
-    reply(request, ReplyFailed{decoded.error().code, decoded.error().detail});
-    return;
-  }
-  read_history(needs_.database, needs_.resolver, record.user_id, std::move(*decoded),
-               [this, request](std::variant<ReplyFailed, HistoryResult> result) {
-                 reply(request, std::move(result));
-                 needs_.turn();
-               });
-}
-
-void Dispatch::reply(const std::shared_ptr<Request>& request,
-                     std::variant<ReplyFailed, HistoryResult> result) {
-  if (std::exchange(request->answered, true)) return;
-  if (request->counted) {
-    --unanswered_;
-    const auto of_user = unanswered_of_.find(request->to.user);
-    if (--of_user->second == 0) unanswered_of_.erase(of_user);
-  }
-  needs_.plugin.deliver(reply_delivery(request->to, Reply{request->id, std::move(result)}));
-  needs_.plugin.done(request->origin);
-}
-
-void Dispatch::watch_deadlines() {
-  timer_.expires_after(std::chrono::milliseconds{100});
-  timer_.async_wait([this](const asio::error_code& error) {
-    if (error) return;
-    const auto now = mono_now();
-    while (!requests_.empty() &&
-           (requests_.front()->answered || requests_.front()->deadline <= now)) {
-      const auto request = requests_.front();
-      requests_.pop_front();
-      reply(request, ReplyFailed{Code::timeout, "the store did not answer in time"});
-    }
-    needs_.turn();
-    watch_deadlines();
-  });
 }
 
 }  // namespace parley

@@ -6,6 +6,7 @@
 #include <set>
 #include <unordered_map>
 #include <utility>
+#include <variant>
 
 #include "core/fault_point.hpp"
 #include "core/request.hpp"
@@ -89,9 +90,11 @@ class Lanes::Lane {
     timer_.cancel();
     database_.stop();
   }
-  void push(PendingSend pending) { waiting_.push_back(std::move(pending)); }
+  void push(std::variant<PendingSend, PendingChange> pending) {
+    waiting_.push_back(std::move(pending));
+  }
   [[nodiscard]] std::size_t waiting() const {
-    return waiting_.size() + (busy_ ? batch_.items.size() : 0);
+    return waiting_.size() + (busy_ ? batch_.items.size() + (batch_.change ? 1 : 0) : 0);
   }
   void pump();
   void after_in_flight(const std::function<void()>& fn) { after_.push_back(fn); }
@@ -100,10 +103,13 @@ class Lanes::Lane {
   [[nodiscard]] bool no_partition() const { return no_partition_; }
 
  private:
-  /// Messages with their form for the database. Repeated unchanged until the database has answered.
+  /// Messages with their form for the database, or one change. Repeated unchanged until the
+  /// database has answered.
   struct Batch {
     std::vector<PendingSend> items;
     std::vector<sql::NewMessage> messages;
+    std::optional<PendingChange> change;
+    bool carried_out = false;                                       // … and not only looked for
     std::unordered_map<ConversationId, MembersCache::Entry> known;  // what the database was told
     std::int64_t first_failed_ms = 0;                               // 0: has not failed
     int conflicts = 0;
@@ -112,6 +118,8 @@ class Lanes::Lane {
   Batch next_batch();
   void send();
   void answered(Result<std::vector<PgRows>, PgFault> result);
+  void add_change(std::vector<PgQuery>& queries);
+  void settle_change(const std::vector<PgRows>& results);
   void settle(const std::vector<sql::StoreOutcome>& outcomes, const PgRows& members);
   void failed(const PgFault& fault);
   void divide();
@@ -126,9 +134,10 @@ class Lanes::Lane {
   const Handlers& handlers_;
   asio::steady_timer timer_;
   PgLink database_;
-  std::minstd_rand random_;          // jitter only
-  std::deque<PendingSend> waiting_;  // bounded by the credit that the plugin has
-  std::deque<Batch> divided_;        // halves of a batch that failed: before anything newer
+  std::minstd_rand random_;  // jitter only
+  // Bounded by the credit that the plugin has.
+  std::deque<std::variant<PendingSend, PendingChange>> waiting_;
+  std::deque<Batch> divided_;  // halves of a batch that failed: before anything newer
   Batch batch_;
   bool busy_ = false;
   bool rolled_back_ = false;   // nothing of the batch is in the database; it is tried again
@@ -152,17 +161,24 @@ void Lanes::Lane::pump() {
 
 Lanes::Lane::Batch Lanes::Lane::next_batch() {
   Batch batch;
+  if (auto* const change = std::get_if<PendingChange>(&waiting_.front())) {
+    batch.change = std::move(*change);
+    waiting_.pop_front();
+    return batch;
+  }
   std::set<std::string> keys;
   std::size_t bytes = 0;
   while (!waiting_.empty() && batch.items.size() < batch_max && bytes < batch_bytes_max) {
-    auto message = new_message(waiting_.front());
+    auto* const pending = std::get_if<PendingSend>(&waiting_.front());
+    if (pending == nullptr) break;
+    auto message = new_message(*pending);
     // Two of one request in a batch would not see each other.
     std::string key = std::to_string(message.conversation.value) + "/" +
                       std::to_string(message.sender.value) + "/" + message.request_key;
     if (!keys.insert(std::move(key)).second) break;
     bytes += message.text.size() + (message.extra ? message.extra->size() : 0) + 128;
     batch.messages.push_back(std::move(message));
-    batch.items.push_back(std::move(waiting_.front()));
+    batch.items.push_back(std::move(*pending));
     waiting_.pop_front();
   }
   return batch;
@@ -176,6 +192,9 @@ void Lanes::Lane::send() {
     oldest = std::min(oldest, message.received_at);
     conversations.insert(message.conversation);
   }
+  if (batch_.change && batch_.change->conversation.value != 0) {
+    conversations.insert(batch_.change->conversation);
+  }
   const UnixMillis probe_from{std::min(wall_now().value - probe_back_ms, oldest.value - day_ms)};
   std::vector<sql::KnownVersion> known;
   batch_.known.clear();
@@ -185,11 +204,44 @@ void Lanes::Lane::send() {
     batch_.known[conversation] = std::move(entry);
   }
   std::vector<PgQuery> queries;
-  queries.push_back(sql::lock_heads(lane_, epoch_, batch_.messages));
-  queries.push_back(sql::store_messages(lane_, epoch_, probe_from, batch_.messages));
+  queries.push_back(sql::lock_heads(lane_, epoch_, {conversations.begin(), conversations.end()}));
+  if (batch_.change) {
+    add_change(queries);
+  } else {
+    queries.push_back(sql::store_messages(lane_, epoch_, probe_from, batch_.messages));
+  }
   queries.push_back(sql::members_of_stale(known));
   crash_point(CrashPoint::worker_before_store);
   database_.submit(std::move(queries), [this](auto result) { answered(std::move(result)); });
+}
+
+void Lanes::Lane::add_change(std::vector<PgQuery>& queries) {
+  auto& change = *batch_.change;
+  batch_.carried_out = change.wanted();
+  if (batch_.carried_out) {
+    queries.push_back(sql::carry_out(sql::InLane{lane_, epoch_}, change.method, change.asker,
+                                     change.conversation, change.request));
+  }
+  queries.push_back(sql::changes_of(change.asker.origin));
+  queries.push_back(sql::invitations_of(change.asker.origin));
+  // One that makes its conversation does not know it before.
+  queries.push_back(sql::members_of_changed(change.asker.origin, change.conversation));
+}
+
+void Lanes::Lane::settle_change(const std::vector<PgRows>& results) {
+  auto rows = results.begin() + 1;
+  Changed changed;
+  if (batch_.carried_out) changed.outcome = sql::outcome_of(*rows++);
+  changed.changes = sql::changes_of(*rows++);
+  changed.invitations = sql::invitations_of(*rows++);
+  members_.update(sql::members_of(*rows++));
+  members_.update(sql::members_of(*rows));
+  for (const auto& one : changed.changes) {
+    const auto now_known = members_.find(one.conversation);
+    changed.conversations[one.conversation] =
+        now_known ? now_known : batch_.known[one.conversation];
+  }
+  batch_.change->done(changed);
 }
 
 void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
@@ -201,8 +253,10 @@ void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
     handlers_.superseded();
     return;
   }
-  const auto outcomes = sql::outcomes_of(result->at(1));
-  if (outcomes.size() != batch_.items.size()) {
+  std::vector<sql::StoreOutcome> outcomes;
+  if (!batch_.change) outcomes = sql::outcomes_of(result->at(1));
+  const bool not_owned = batch_.carried_out && result->at(1).count() == 0;
+  if (outcomes.size() != batch_.items.size() || not_owned) {
     // The lane changed hands between the two statements (the next try will say so), or a
     // conversation has lost its head: then the guilty message is found by dividing.
     failed({PgFault::Kind::error, "", "outcomes are missing"});
@@ -212,7 +266,11 @@ void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
   retry_delay_ms_ = 0;
   no_partition_ = false;
   crash_point(CrashPoint::worker_after_commit);
-  settle(outcomes, result->at(2));
+  if (batch_.change) {
+    settle_change(*result);
+  } else {
+    settle(outcomes, result->at(2));
+  }
   finished();
 }
 
@@ -243,6 +301,11 @@ void Lanes::Lane::failed(const PgFault& fault) {
   if (no_partition_) handlers_.partition_missing();
   if (fault.sqlstate == "23505") ++batch_.conflicts;
   if (judge(fault) == Verdict::again && batch_.conflicts < conflicts_max) return retry();
+  if (batch_.change) {
+    batch_.change->done(parley::failed(fault));
+    finished();
+    return;
+  }
   if (batch_.items.size() > 1) return divide();
   if (fault.sqlstate.starts_with("22")) {  // a data error: this message itself
     handlers_.refused(batch_.items.front(), Code::bad_payload, "cannot be stored");
@@ -329,6 +392,11 @@ void Lanes::stop() {
 void Lanes::push(PendingSend pending) {
   const auto lane = static_cast<std::size_t>(pending.conversation.value) % lanes_.size();
   lanes_[lane]->push(std::move(pending));
+}
+
+void Lanes::push(PendingChange change) {
+  const auto lane = static_cast<std::size_t>(change.conversation.value) % lanes_.size();
+  lanes_[lane]->push(std::move(change));
 }
 
 void Lanes::pump() {

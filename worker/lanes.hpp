@@ -8,7 +8,10 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "core/answer.hpp"
@@ -17,6 +20,7 @@
 #include "worker/pg_link.hpp"
 #include "worker/plugin_link.hpp"
 #include "worker/statements.hpp"
+#include "worker/statements_requests.hpp"
 
 namespace parley {
 
@@ -26,6 +30,27 @@ struct PendingSend {
   link::InboundRecord record;
   SendMessage send;
   ConversationId conversation;
+};
+
+/// What a request has changed, when it is committed.
+struct Changed {
+  std::optional<sql::Outcome> outcome;  // nothing: it was not carried out now
+  std::vector<sql::Change> changes;
+  std::vector<sql::Invitation> invitations;
+  /// With their members as of now.
+  std::unordered_map<ConversationId, MembersCache::Entry> conversations;
+};
+
+/// A request that changes a conversation, between its messages (docs/adr/0006).
+struct PendingChange {
+  ConversationId conversation;  // 0: it makes one
+  std::string_view method;
+  sql::Asker asker;
+  std::string request;  // JSON
+  /// Whether it is still to be carried out; else only looks what it did when it was tried before.
+  std::function<bool()> wanted;
+  /// Called once. A fault is the request's own; others are tried again.
+  std::function<void(const Result<Changed, PgFault>&)> done;
 };
 
 class Lanes {
@@ -48,6 +73,8 @@ class Lanes {
 
   void start();
   void push(PendingSend pending);
+  /// Comes after everything of its conversation that was pushed before.
+  void push(PendingChange change);
   /// Starts a batch on every lane that is idle. Call it at the end of each turn of the loop.
   void pump();
   /// Calls back once every batch that is in flight now has been settled or is known not to be in

@@ -1,15 +1,7 @@
 #include "worker/statements.hpp"
 
-#include <set>
-
 namespace parley::sql {
 namespace {
-
-std::vector<std::int64_t> conversations_of(const std::vector<NewMessage>& messages) {
-  std::set<std::int64_t> ids;
-  for (const auto& message : messages) ids.insert(message.conversation.value);
-  return {ids.begin(), ids.end()};
-}
 
 // The epoch is never reused, so a lane that an older worker held is taken in any case, also lanes
 // beyond the present number: their owner must not go on storing.
@@ -69,10 +61,13 @@ WITH wanted AS (
   SELECT conversation_id, user_lo AS user_id FROM made
   UNION SELECT conversation_id, user_hi FROM made
 ), m AS (
-  INSERT INTO members (conversation_id, user_id) SELECT conversation_id, user_id FROM both_users
+  INSERT INTO members (conversation_id, user_id, role)
+  SELECT b.conversation_id, b.user_id,
+         direct_role(CASE WHEN made.user_lo = b.user_id THEN made.user_hi ELSE made.user_lo END, b.user_id)
+  FROM both_users b JOIN made ON made.conversation_id = b.conversation_id
 ), p AS (
-  INSERT INTO membership_periods (conversation_id, user_id, joined_seq)
-  SELECT conversation_id, user_id, 0 FROM both_users
+  INSERT INTO membership_periods (conversation_id, user_id, joined_seq, since_seq)
+  SELECT conversation_id, user_id, 0, 0 FROM both_users
 )
 INSERT INTO user_conversations (user_id, conversation_id) SELECT user_id, conversation_id FROM both_users)sql"};
 
@@ -116,7 +111,7 @@ WITH input AS MATERIALIZED (
   WHERE (SELECT owner_epoch FROM lanes WHERE lane = $1) = $2
 ), fresh AS MATERIALIZED (
   SELECT j.*, j.last_seq + row_number() OVER w AS new_seq, j.last_rev + row_number() OVER w AS new_rev
-  FROM judged j WHERE old_seq IS NULL AND role IS NOT NULL AND role <> 'readonly'
+  FROM judged j WHERE old_seq IS NULL AND role IN ('owner', 'admin', 'member')
   WINDOW w AS (PARTITION BY conversation_id ORDER BY ord)
 ), stored AS (
   INSERT INTO messages (conversation_id, seq, rev, sender_id, received_at, created_at, origin_spool, ingest_no,
@@ -132,7 +127,7 @@ WITH input AS MATERIALIZED (
 )
 SELECT CASE WHEN j.same_origin THEN 'replayed'
             WHEN j.role IS NULL THEN 'not_member'
-            WHEN j.old_seq IS NULL AND j.role = 'readonly' THEN 'read_only'
+            WHEN j.old_seq IS NULL AND j.role IN ('readonly', 'blocked', 'stranger') THEN j.role
             WHEN j.old_seq IS NULL THEN 'stored'
             WHEN j.same_content THEN 'repeated'
             ELSE 'id_conflict' END,
@@ -145,8 +140,8 @@ SELECT h.conversation_id, h.members_version, c.kind = 'room', c.name, m.user_id,
 FROM unnest($1::bigint[], $2::bigint[]) AS k(conversation_id, version)
 JOIN conversation_heads h ON h.conversation_id = k.conversation_id AND h.members_version <> k.version
 JOIN conversations c ON c.conversation_id = h.conversation_id
-JOIN members m ON m.conversation_id = h.conversation_id
-JOIN users u ON u.user_id = m.user_id
+LEFT JOIN members m ON m.conversation_id = h.conversation_id
+LEFT JOIN users u ON u.user_id = m.user_id
 ORDER BY h.conversation_id, m.user_id)sql"};
 
 const PgStatement park_statement{"park", R"sql(
@@ -216,7 +211,8 @@ ORDER BY c.conversation_id)sql"};
 // Expired ones are left out, also when the sweeper has not come by yet.
 #define PARLEY_MESSAGE_RANGE(direction)                                                            \
   "SELECT * FROM (SELECT x.seq, x.rev, x.sender_id, u.name, x.received_at, x.request_id, x.kind, " \
-  "x.body, x.extra, x.expires_at, x.edited_at, x.deleted FROM messages x "                         \
+  "x.body, x.extra, x.expires_at, x.edited_at, x.deleted, to_jsonb(x.edited_mentions)::text "      \
+  "FROM messages x "                                                                               \
   "JOIN users u ON u.user_id = x.sender_id "                                                       \
   "WHERE x.conversation_id = $1 AND x.seq > $3 AND x.seq < $4 "                                    \
   "AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp()) "                                \
@@ -318,11 +314,11 @@ std::vector<Resolved> resolved_of(const PgRows& rows) {
 }
 
 PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch,
-                   const std::vector<NewMessage>& messages) {
-  return {&lock_heads_statement, std::move(PgParams{}
-                                               .int8(lane)
-                                               .int8(static_cast<std::int64_t>(epoch))
-                                               .int8s(conversations_of(messages)))};
+                   const std::vector<ConversationId>& conversations) {
+  std::vector<std::int64_t> ids;
+  for (const auto conversation : conversations) ids.push_back(conversation.value);
+  return {&lock_heads_statement,
+          std::move(PgParams{}.int8(lane).int8(static_cast<std::int64_t>(epoch)).int8s(ids))};
 }
 
 bool owns_lane(const PgRows& rows) { return rows.boolean(0, 0); }
@@ -359,7 +355,8 @@ std::vector<StoreOutcome> outcomes_of(const PgRows& rows) {
   static const std::vector<std::pair<std::string_view, StoreStatus>> words{
       {"stored", StoreStatus::stored},         {"replayed", StoreStatus::replayed},
       {"repeated", StoreStatus::repeated},     {"id_conflict", StoreStatus::id_conflict},
-      {"not_member", StoreStatus::not_member}, {"read_only", StoreStatus::read_only}};
+      {"not_member", StoreStatus::not_member}, {"readonly", StoreStatus::read_only},
+      {"blocked", StoreStatus::blocked},       {"stranger", StoreStatus::stranger}};
   std::vector<StoreOutcome> outcomes;
   for (int row = 0; row < rows.count(); ++row) {
     StoreOutcome outcome{StoreStatus::stored, rows.uint32(row, 1), rows.uint32(row, 2),
@@ -467,24 +464,27 @@ PgQuery message_range(const MessageRange& range) {
                         .int8(range.max))};
 }
 
+MessageRow message_at(const PgRows& rows, int row, int first) {
+  MessageRow message;
+  message.seq = rows.uint32(row, first);
+  message.rev = rows.uint32(row, first + 1);
+  message.sender_id = UserId{rows.integer(row, first + 2)};
+  message.sender = rows.text(row, first + 3);
+  message.received_at = rows.time(row, first + 4);
+  message.request_id = rows.text(row, first + 5);
+  message.kind = rows.text(row, first + 6);
+  message.text = rows.text(row, first + 7);
+  if (!rows.is_null(row, first + 8)) message.extra = rows.text(row, first + 8);
+  if (!rows.is_null(row, first + 9)) message.expires_at = rows.time(row, first + 9);
+  if (!rows.is_null(row, first + 10)) message.edited_at = rows.time(row, first + 10);
+  message.deleted = rows.boolean(row, first + 11);
+  if (!rows.is_null(row, first + 12)) message.edited_mentions = rows.text(row, first + 12);
+  return message;
+}
+
 std::vector<MessageRow> messages_of(const PgRows& rows) {
   std::vector<MessageRow> messages;
-  for (int row = 0; row < rows.count(); ++row) {
-    MessageRow message;
-    message.seq = rows.uint32(row, 0);
-    message.rev = rows.uint32(row, 1);
-    message.sender_id = UserId{rows.integer(row, 2)};
-    message.sender = rows.text(row, 3);
-    message.received_at = rows.time(row, 4);
-    message.request_id = rows.text(row, 5);
-    message.kind = rows.text(row, 6);
-    message.text = rows.text(row, 7);
-    if (!rows.is_null(row, 8)) message.extra = rows.text(row, 8);
-    if (!rows.is_null(row, 9)) message.expires_at = rows.time(row, 9);
-    if (!rows.is_null(row, 10)) message.edited_at = rows.time(row, 10);
-    message.deleted = rows.boolean(row, 11);
-    messages.push_back(std::move(message));
-  }
+  for (int row = 0; row < rows.count(); ++row) messages.push_back(message_at(rows, row, 0));
   return messages;
 }
 

@@ -74,10 +74,19 @@ struct NewMessage {
 };
 /// Locks the heads of these conversations in id order; one row: does `epoch` own the lane.
 PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch,
-                   const std::vector<NewMessage>& messages);
+                   const std::vector<ConversationId>& conversations);
 bool owns_lane(const PgRows& rows);
 
-enum class StoreStatus { stored, replayed, repeated, id_conflict, not_member, read_only };
+enum class StoreStatus {
+  stored,
+  replayed,
+  repeated,
+  id_conflict,
+  not_member,
+  read_only,
+  blocked,
+  stranger,  // the other one hears from his contacts only
+};
 struct StoreOutcome {
   StoreStatus status = StoreStatus::stored;
   Seq seq = 0;
@@ -162,6 +171,7 @@ struct MessageRow {
   std::optional<UnixMillis> expires_at;
   std::optional<UnixMillis> edited_at;
   bool deleted = false;
+  std::optional<std::string> edited_mentions;  // JSON list; instead of those in `extra`
 };
 /// Messages that `user` may see with after < seq < before: the first or the last `max` of them,
 /// always returned ascending.
@@ -175,6 +185,8 @@ struct MessageRange {
 };
 PgQuery message_range(const MessageRange& range);
 std::vector<MessageRow> messages_of(const PgRows& rows);
+/// The message whose first column (seq) is `first`.
+MessageRow message_at(const PgRows& rows, int row, int first);
 /// One row if `user` is (or was) in the conversation: is he a member now.
 PgQuery is_member(ConversationId conversation, UserId user);
 bool is_member_of(const PgRows& rows);

@@ -1,5 +1,7 @@
 #include "worker/stored_message.hpp"
 
+#include <nlohmann/json.hpp>
+
 #include "worker/log.hpp"
 
 namespace parley {
@@ -16,6 +18,10 @@ StoredMessage stored_message(ConversationId conversation, const sql::MessageRow&
   message.content.text = row.text;
   if (row.extra && !decode_content_rest(*row.extra, message.content)) {
     log::error("event=bad_extra conversation={} seq={}", conversation.value, row.seq);
+  }
+  if (row.edited_mentions) {
+    message.content.mentions =
+        nlohmann::json::parse(*row.edited_mentions).get<std::vector<std::string>>();
   }
   message.edited_time = row.edited_at;
   message.deleted = row.deleted;

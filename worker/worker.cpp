@@ -88,10 +88,12 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                 {database_, plugin_, lanes_, cursors_, sessions_, auto_got_, positions_,
                  [this] { turn(); }},
                 {config.limits.sync_messages_max, config.delivery, any_number()}},
-      dispatch_{loop_,
-                config,
-                {database_, plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_,
-                 [this] { turn(); }}} {}
+      publisher_{plugin_, sessions_, backlogs_},
+      requests_{
+          loop_, config, {database_, plugin_, lanes_, resolver_, publisher_, [this] { turn(); }}},
+      dispatch_{config,
+                {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
+                 requests_}} {}
 
 MqttSettings Worker::mqtt_settings() const {
   const auto& prefix = config_.broker.prefix;
@@ -179,7 +181,7 @@ Lanes::Handlers Worker::lane_handlers() {
 Ending Worker::run() {
   start();
   loop_.run();
-  dispatch_.stop();
+  requests_.stop();
   plugin_.stop();
   return ending_;
 }

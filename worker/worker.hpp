@@ -83,6 +83,8 @@ class Worker {
   Resolver resolver_;
   Cursors cursors_;
   Backlogs backlogs_;
+  Publisher publisher_;
+  Requests requests_;
   Dispatch dispatch_;
   std::uint64_t dropped_frames_ = 0;
   bool turn_open_ = false;

@@ -1,5 +1,7 @@
 // What else comes as a payload: `do` requests, and the answers as our own clients read them.
 
+#include "core/methods.hpp"
+#include "core/request_wire.hpp"
 #include "core/wire.hpp"
 #include "tests/fuzz/input.hpp"
 
@@ -44,18 +46,47 @@ void check_reply(Format format, std::string_view payload) {
   }
 }
 
+/// What the database is asked is read again as the same.
+void check_method(std::uint8_t chosen, Format format, std::string_view payload) {
+  const auto& method = methods()[chosen % methods().size()];
+  const auto json = request_json(method.name, format, payload);
+  if (!json) {
+    require(json.error().code == Code::bad_payload, "the code of a bad payload");
+    require(is_clean_text(json.error().detail), "a detail for people is text");
+    return;
+  }
+  require(is_clean_text(*json), "what the database is asked is text");
+  const auto again = request_json(method.name, Format::json, *json);
+  require(again.has_value() && *again == *json, "a request is read as it is written");
+}
+
+/// What the database says is our own, but its texts are not.
+void check_told(std::uint8_t chosen, std::string_view payload) {
+  const auto& method = methods()[chosen % methods().size()];
+  for (const auto form : {Format::json, Format::pb}) {
+    (void)encode_result(form, method.name, "1", std::string{payload});
+    (void)encode_event(form, {"bob", 1, UnixMillis{0}, std::string{payload}});
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::Input input{data, size};
   const auto sort = input.byte();
   const auto format = sort % 2 == 0 ? Format::json : Format::pb;
-  switch (sort / 2 % 3) {
+  switch (sort / 2 % 5) {
     case 0:
       check_history(format, input.rest());
       break;
     case 1:
       check_ack(format, input.rest());
+      break;
+    case 2:
+      check_method(input.byte(), format, input.rest());
+      break;
+    case 3:
+      check_told(input.byte(), input.rest());
       break;
     default:
       check_reply(format, input.rest());

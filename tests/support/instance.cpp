@@ -165,15 +165,8 @@ void Instance::room(const std::string& name, const std::vector<std::string>& mem
       {name});
   std::string role = "owner";
   for (const std::string& member : members) {
-    database().query(
-        "WITH one AS (SELECT user_id FROM users WHERE name = $2),"
-        " m AS (INSERT INTO members (conversation_id, user_id, role) SELECT $1::bigint, user_id, $3"
-        " FROM one),"
-        " p AS (INSERT INTO membership_periods (conversation_id, user_id, joined_seq)"
-        " SELECT $1::bigint, user_id, 0 FROM one)"
-        " INSERT INTO user_conversations (user_id, conversation_id) SELECT user_id, $1::bigint"
-        " FROM one",
-        {id, member, role});
+    database().query("SELECT enter_room($1::bigint, user_id, $3) FROM users WHERE name = $2",
+                     {id, member, role});
     role = "member";
   }
 }

@@ -17,8 +17,6 @@ struct RoomRequest {
 
 struct Room {
   std::string conversation_id;
-  std::string history = "all";
-  std::int64_t last_seq = 0;
   bool is_new = false;
 };
 
@@ -48,11 +46,8 @@ Outcome<std::optional<Room>> create_room(Database& database, const RoomRequest& 
 
 /// Finds a room and locks its head, so that no message is numbered until the members are right.
 Outcome<Room> lock_room(Database& database, const std::string& name) {
-  const auto found = database.run(
-      "SELECT n.kind, n.retired_at IS NOT NULL, n.id, c.history FROM names n "
-      "LEFT JOIN conversations c ON n.kind = 'room' AND c.conversation_id = n.id "
-      "WHERE n.name = $1",
-      {name});
+  const auto found =
+      database.run("SELECT kind, retired_at IS NOT NULL, id FROM names WHERE name = $1", {name});
   if (!found) return failed(found.error());
   if (found->count() == 0) return fail(Exit::failed, name + ": changed meanwhile; try again");
   if (found->text(0, 1) == "t") {
@@ -63,47 +58,25 @@ Outcome<Room> lock_room(Database& database, const std::string& name) {
   }
   Room room;
   room.conversation_id = found->text(0, 2);
-  room.history = found->text(0, 3);
   const auto head = database.run(
       "SELECT last_seq FROM conversation_heads WHERE conversation_id = $1 FOR NO KEY UPDATE",
       {room.conversation_id});
   if (!head) return failed(head.error());
   if (head->count() == 0) return fail(Exit::failed, name + ": has no conversation head");
-  room.last_seq = head->integer(0, 0);
   return room;
 }
 
-/// Nothing old is unread to a new member, nor sent to his devices: it waits in `history`, if the
-/// room's rule lets him see it.
+/// @return whether he was not one before
 Outcome<bool> add_member(Database& database, const Room& room, UserId user,
                          const std::string& role) {
   const std::string user_id = std::to_string(user.value);
-  const std::string last_seq = std::to_string(room.last_seq);
-  const auto member = database.run(
-      "INSERT INTO members (conversation_id, user_id, got_seq, read_seq, role) "
-      "VALUES ($1, $2, $3, $3, $4) ON CONFLICT DO NOTHING",
-      {room.conversation_id, user_id, last_seq, role});
-  if (!member) return failed(member.error());
-  if (member->touched() == 0) return false;
-  const std::string joined_seq = room.history == "all" ? "0" : last_seq;
-  const auto period = database.run(
-      "INSERT INTO membership_periods (conversation_id, user_id, joined_seq) VALUES ($1, $2, $3) "
-      "ON CONFLICT (conversation_id, user_id, joined_seq) DO UPDATE SET left_seq = NULL",
-      {room.conversation_id, user_id, joined_seq});
-  if (!period) return failed(period.error());
-  const auto listed = database.run(
-      "INSERT INTO user_conversations (user_id, conversation_id) VALUES ($1, $2) "
-      "ON CONFLICT DO NOTHING",
-      {user_id, room.conversation_id});
-  if (!listed) return failed(listed.error());
-  const auto marked = database.run(
-      "INSERT INTO device_marks (user_id, device, conversation_id, got_seq) "
-      "SELECT d.user_id, d.device, $2::bigint, $3::bigint FROM devices d "
-      "WHERE d.user_id = $1 AND $3::bigint > 0 "
-      "ON CONFLICT (user_id, device, conversation_id) DO UPDATE "
-      "SET got_seq = GREATEST(device_marks.got_seq, EXCLUDED.got_seq)",
-      {user_id, room.conversation_id, last_seq});
-  if (!marked) return failed(marked.error());
+  const auto known = database.run("SELECT FROM members WHERE conversation_id = $1 AND user_id = $2",
+                                  {room.conversation_id, user_id});
+  if (!known) return failed(known.error());
+  if (known->count() > 0) return false;
+  const auto entered =
+      database.run("SELECT enter_room($1, $2, $3)", {room.conversation_id, user_id, role});
+  if (!entered) return failed(entered.error());
   return true;
 }
 

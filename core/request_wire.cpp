@@ -1,0 +1,150 @@
+#include "core/request_wire.hpp"
+
+#include <google/protobuf/message.h>
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "core/proto_json.hpp"
+#include "core/proto_parse.hpp"
+#include "schema/proto/parley/v1/client.pb.h"
+
+namespace parley {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using ProtoMessage = google::protobuf::Message;
+
+/// What a method is asked with, and which member of a Reply answers it.
+struct Shape {
+  const ProtoMessage* request;
+  int result_field;
+};
+
+template <class Proto>
+const ProtoMessage* shape() {
+  return &Proto::default_instance();
+}
+
+const std::map<std::string_view, Shape>& shapes() {
+  using Reply = v1::Reply;
+  static const std::map<std::string_view, Shape> all{
+      {"receipts", {shape<v1::ReceiptsRequest>(), Reply::kReceiptsFieldNumber}},
+      {"room.create", {shape<v1::RoomCreateRequest>(), Reply::kRoomCreateFieldNumber}},
+      {"room.add", {shape<v1::RoomUsersRequest>(), Reply::kUsersFieldNumber}},
+      {"room.invite", {shape<v1::RoomUsersRequest>(), Reply::kUsersFieldNumber}},
+      {"room.kick", {shape<v1::RoomUsersRequest>(), Reply::kUsersFieldNumber}},
+      {"room.join", {shape<v1::RoomRequest>(), Reply::kEmptyFieldNumber}},
+      {"room.leave", {shape<v1::RoomRequest>(), Reply::kEmptyFieldNumber}},
+      {"room.role", {shape<v1::RoomRoleRequest>(), Reply::kEmptyFieldNumber}},
+      {"room.set", {shape<v1::RoomSetRequest>(), Reply::kEmptyFieldNumber}},
+      {"room.get", {shape<v1::RoomRequest>(), Reply::kRoomGetFieldNumber}},
+      {"room.list", {shape<v1::Empty>(), Reply::kRoomsFieldNumber}},
+      {"room.find", {shape<v1::RoomFindRequest>(), Reply::kRoomsFieldNumber}},
+      {"msg.edit", {shape<v1::MsgEditRequest>(), Reply::kEmptyFieldNumber}},
+      {"msg.delete", {shape<v1::MsgRequest>(), Reply::kEmptyFieldNumber}},
+      {"msg.react", {shape<v1::MsgReactRequest>(), Reply::kEmptyFieldNumber}},
+      {"msg.pin", {shape<v1::MsgPinRequest>(), Reply::kEmptyFieldNumber}},
+      {"conv.mute", {shape<v1::ConvMuteRequest>(), Reply::kEmptyFieldNumber}},
+      {"conv.archive", {shape<v1::ConvArchiveRequest>(), Reply::kEmptyFieldNumber}},
+      {"contact.request", {shape<v1::UserRequest>(), Reply::kEmptyFieldNumber}},
+      {"contact.accept", {shape<v1::UserRequest>(), Reply::kEmptyFieldNumber}},
+      {"contact.decline", {shape<v1::UserRequest>(), Reply::kEmptyFieldNumber}},
+      {"contact.remove", {shape<v1::UserRequest>(), Reply::kEmptyFieldNumber}},
+      {"contact.list", {shape<v1::Empty>(), Reply::kContactsFieldNumber}},
+      {"block.add", {shape<v1::UserRequest>(), Reply::kEmptyFieldNumber}},
+      {"block.remove", {shape<v1::UserRequest>(), Reply::kEmptyFieldNumber}},
+      {"block.list", {shape<v1::Empty>(), Reply::kNamesFieldNumber}},
+      {"me.get", {shape<v1::Empty>(), Reply::kProfileFieldNumber}},
+      {"me.set", {shape<v1::MeSetRequest>(), Reply::kProfileFieldNumber}},
+      {"user.search", {shape<v1::UserSearchRequest>(), Reply::kUserSearchFieldNumber}},
+  };
+  return all;
+}
+
+bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+/// The field that holds a NUL; null if none does. PostgreSQL has no place for it.
+const FieldDescriptor* nul_in(const ProtoMessage& message) {
+  std::vector<const FieldDescriptor*> fields;
+  const auto& from = *message.GetReflection();
+  from.ListFields(message, &fields);
+  std::string scratch;
+  for (const auto* const field : fields) {
+    const int count = field->is_repeated() ? from.FieldSize(message, field) : 1;
+    for (int i = 0; i < count; ++i) {
+      if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+        if (has_nul(field->is_repeated()
+                        ? from.GetRepeatedStringReference(message, field, i, &scratch)
+                        : from.GetStringReference(message, field, &scratch))) {
+          return field;
+        }
+      } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+        const auto* const found =
+            nul_in(field->is_repeated() ? from.GetRepeatedMessage(message, field, i)
+                                        : from.GetMessage(message, field));
+        if (found != nullptr) return found;
+      }
+    }
+  }
+  return nullptr;
+}
+
+WireError bad(std::string detail) { return {Code::bad_payload, std::move(detail)}; }
+
+void put_time(UnixMillis from, google::protobuf::Timestamp& to) {
+  to.set_seconds(from.value / 1000);
+  to.set_nanos(static_cast<std::int32_t>(from.value % 1000 * 1'000'000));
+}
+
+}  // namespace
+
+Result<std::string, WireError> request_json(std::string_view method, Format format,
+                                            std::string_view payload) {
+  const auto found = shapes().find(method);
+  if (found == shapes().end()) return failed(bad("no such method"));
+  const std::unique_ptr<ProtoMessage> request{found->second.request->New()};
+  // Who has nothing to say may say nothing.
+  const bool nothing = format == Format::json && payload.empty();
+  if (auto parsed = parse_message(format, nothing ? "{}" : payload, *request); !parsed) {
+    return failed(parsed.error());
+  }
+  if (const auto* const field = nul_in(*request)) return failed(bad(field->name() + " holds NUL"));
+  std::string json;
+  append_json(*request, json);
+  return json;
+}
+
+std::optional<std::string> encode_result(Format format, std::string_view method,
+                                         const std::string& id, const std::string& result) {
+  const auto found = shapes().find(method);
+  if (found == shapes().end()) return std::nullopt;
+  v1::Reply reply;
+  reply.set_id(id.empty() ? "-" : id);
+  reply.set_ok(true);
+  const auto* const field = v1::Reply::descriptor()->FindFieldByNumber(found->second.result_field);
+  auto* const into = reply.GetReflection()->MutableMessage(&reply, field);
+  if (!parse_message(Format::json, result, *into)) return std::nullopt;
+  if (format == Format::pb) return reply.SerializeAsString();
+  // Clients need not know which of the schema's results it is: it has one name.
+  std::string json = R"({"id":")" + reply.id() + R"(","ok":true,"result":)";
+  append_json(*into, json);
+  return json + "}";
+}
+
+std::optional<std::string> encode_event(Format format, const Event& event) {
+  v1::Event to;
+  if (!parse_message(Format::json, event.what, to)) return std::nullopt;
+  if (to.what_case() == v1::Event::WHAT_NOT_SET) return std::nullopt;
+  to.set_conv(event.conv.empty() ? "-" : event.conv);
+  to.set_rev(event.rev);
+  put_time(event.time, *to.mutable_time());
+  if (format == Format::pb) return to.SerializeAsString();
+  std::string json;
+  append_json(to, json);
+  return json;
+}
+
+}  // namespace parley

@@ -1,0 +1,227 @@
+-- Profiles, contacts, blocks; and what one does with one's own conversations.
+
+-- What the owner of `side` lets the other one of a conversation of two do.
+CREATE FUNCTION direct_role(side bigint, other bigint) RETURNS text
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN side = other THEN 'member'
+              WHEN EXISTS (SELECT FROM blocks b WHERE b.user_id = side AND b.blocked_id = other) THEN 'blocked'
+              WHEN u.write_to_me = 'contacts' AND NOT are_contacts(side, other) THEN 'stranger'
+              ELSE 'member' END
+  FROM users u WHERE u.user_id = side
+$$;
+
+-- Of the conversations that there are with `side`: after something that direct_role looks at has changed. `only`: with
+-- this one; null: with all.
+CREATE FUNCTION renew_direct_roles(side bigint, only_with bigint DEFAULT NULL) RETURNS void
+LANGUAGE sql AS $$
+  UPDATE members m SET role = direct_role(side, m.user_id)
+  FROM direct_pairs p
+  WHERE (p.user_lo = side OR p.user_hi = side) AND m.conversation_id = p.conversation_id AND m.user_id <> side
+    AND (only_with IS NULL OR m.user_id = only_with) AND m.role <> direct_role(side, m.user_id)
+$$;
+CREATE INDEX direct_pairs_hi ON direct_pairs (user_hi);
+
+CREATE FUNCTION profile_json(someone bigint) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('display_name', display_name, 'about', about, 'write_to_me', write_to_me,
+                            'add_to_rooms', add_to_rooms, 'last_seen_to', last_seen_to, 'searchable', searchable)
+  FROM users WHERE user_id = someone
+$$;
+
+CREATE FUNCTION do_me_get(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE sql STABLE AS $$ SELECT done(profile_json(who.user_id)) $$;
+
+CREATE FUNCTION do_me_set(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF octet_length(request->>'display_name') > 256 OR octet_length(request->>'about') > 4096 THEN
+    RETURN refused('TOO_LARGE', 'display_name has at most 256 bytes, about 4096');
+  END IF;
+  IF request->>'write_to_me' NOT IN ('everyone', 'contacts') OR request->>'add_to_rooms' NOT IN ('everyone', 'contacts')
+     OR request->>'last_seen_to' NOT IN ('everyone', 'contacts', 'nobody') THEN
+    RETURN refused('BAD_PAYLOAD', 'everyone or contacts; last_seen_to also nobody');
+  END IF;
+  UPDATE users SET
+    display_name = COALESCE(request->>'display_name', display_name), about = COALESCE(request->>'about', about),
+    write_to_me = COALESCE(request->>'write_to_me', write_to_me),
+    add_to_rooms = COALESCE(request->>'add_to_rooms', add_to_rooms),
+    last_seen_to = COALESCE(request->>'last_seen_to', last_seen_to),
+    searchable = COALESCE((request->>'searchable')::boolean, searchable)
+  WHERE user_id = who.user_id;
+  IF request ? 'write_to_me' THEN PERFORM renew_direct_roles(who.user_id); END IF;
+  RETURN done(profile_json(who.user_id));
+END $$;
+
+-- By the beginning of the name or of a word of the display name; those who do not want it are found by their whole
+-- name only.
+CREATE INDEX users_name_prefix ON users (name text_pattern_ops);
+CREATE INDEX users_display_name_prefix ON users (lower(display_name) text_pattern_ops) WHERE display_name <> '';
+CREATE FUNCTION do_user_search(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  wanted text := lower(btrim(request->>'query'));
+  start  text := replace(replace(replace(wanted, '\', '\\'), '%', '\%'), '_', '\_') || '%';
+  most   int := LEAST(GREATEST(COALESCE((request->>'limit')::bigint, 20), 1), 100)::int;
+BEGIN
+  IF wanted = '' THEN RETURN refused('BAD_PAYLOAD', 'query is empty'); END IF;
+  RETURN (
+    SELECT done(jsonb_build_object('users', COALESCE(
+      jsonb_agg(jsonb_build_object('name', name, 'display_name', display_name) ORDER BY name), '[]')))
+    FROM (SELECT u.name, u.display_name FROM users u
+          WHERE u.disabled_at IS NULL
+            AND (u.name = wanted OR (u.searchable AND (u.name LIKE start OR lower(u.display_name) LIKE start)))
+            AND NOT EXISTS (SELECT FROM blocks b WHERE b.user_id = u.user_id AND b.blocked_id = who.user_id)
+          ORDER BY u.name LIMIT most) AS found);
+END $$;
+
+-- ---- contacts ----
+
+CREATE FUNCTION set_contact(one bigint, other bigint, new_state text) RETURNS void
+LANGUAGE sql AS $$
+  INSERT INTO contacts (user_id, other_id, state) VALUES (one, other, new_state)
+  ON CONFLICT (user_id, other_id) DO UPDATE SET state = EXCLUDED.state
+$$;
+CREATE FUNCTION make_friends(one bigint, other bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_contact(one, other, 'friend'), set_contact(other, one, 'friend');
+  PERFORM renew_direct_roles(one, other), renew_direct_roles(other, one);
+END $$;
+CREATE FUNCTION unmake_contact(one bigint, other bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  DELETE FROM contacts WHERE (user_id, other_id) IN ((one, other), (other, one));
+  PERFORM renew_direct_roles(one, other), renew_direct_roles(other, one);
+END $$;
+
+-- Two who change something between them at the same time do it one after the other.
+CREATE FUNCTION lock_pair(one bigint, other bigint) RETURNS void
+LANGUAGE sql AS $$
+  SELECT pg_advisory_xact_lock(hashtextextended(format('parley/pair/%s/%s', LEAST(one, other), GREATEST(one, other)), 0))
+$$;
+
+-- Null: there is somebody else of that name; then the pair is locked.
+CREATE FUNCTION must_be_other(who asker, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF user_named(request->>'user') IS NULL THEN RETURN refused('USER_NOT_FOUND', 'there is no such user'); END IF;
+  IF user_named(request->>'user') = who.user_id THEN RETURN refused('FORBIDDEN', 'that is you'); END IF;
+  PERFORM lock_pair(who.user_id, user_named(request->>'user'));
+  RETURN NULL;
+END $$;
+
+-- Who asks somebody that has asked him has accepted. One who is blocked is not told so.
+CREATE FUNCTION do_contact_request(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad   outcome := must_be_other(who, request);
+  other bigint := user_named(request->>'user');
+  is_now text := (SELECT state FROM contacts WHERE user_id = who.user_id AND other_id = other);
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  IF is_now = 'asked_me' THEN
+    PERFORM make_friends(who.user_id, other);
+  ELSIF is_now IS NULL THEN
+    PERFORM set_contact(who.user_id, other, 'requested');
+    IF NOT EXISTS (SELECT FROM blocks WHERE user_id = other AND blocked_id = who.user_id) THEN
+      PERFORM set_contact(other, who.user_id, 'asked_me');
+    END IF;
+  END IF;
+  RETURN done();
+END $$;
+
+CREATE FUNCTION do_contact_accept(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad   outcome := must_be_other(who, request);
+  other bigint := user_named(request->>'user');
+  is_now text := (SELECT state FROM contacts WHERE user_id = who.user_id AND other_id = other);
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  IF is_now = 'friend' THEN RETURN done(); END IF;
+  IF is_now IS DISTINCT FROM 'asked_me' THEN RETURN refused('NOT_FOUND', 'he has not asked'); END IF;
+  PERFORM make_friends(who.user_id, other);
+  RETURN done();
+END $$;
+
+CREATE FUNCTION do_contact_decline(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad   outcome := must_be_other(who, request);
+  other bigint := user_named(request->>'user');
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  IF EXISTS (SELECT FROM contacts WHERE user_id = who.user_id AND other_id = other AND state = 'asked_me') THEN
+    PERFORM unmake_contact(who.user_id, other);
+  END IF;
+  RETURN done();
+END $$;
+
+CREATE FUNCTION do_contact_remove(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad   outcome := must_be_other(who, request);
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  PERFORM unmake_contact(who.user_id, user_named(request->>'user'));
+  RETURN done();
+END $$;
+
+CREATE FUNCTION do_contact_list(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE sql STABLE AS $$
+  SELECT done(jsonb_build_object('contacts', COALESCE(
+    jsonb_agg(jsonb_build_object('user', u.name, 'state', c.state) ORDER BY u.name), '[]')))
+  FROM contacts c JOIN users u ON u.user_id = c.other_id WHERE c.user_id = who.user_id
+$$;
+
+-- ---- blocks ----
+
+CREATE FUNCTION do_block_add(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad   outcome := must_be_other(who, request);
+  other bigint := user_named(request->>'user');
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  INSERT INTO blocks VALUES (who.user_id, other) ON CONFLICT DO NOTHING;
+  PERFORM unmake_contact(who.user_id, other);
+  RETURN done();
+END $$;
+
+CREATE FUNCTION do_block_remove(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad   outcome := must_be_other(who, request);
+  other bigint := user_named(request->>'user');
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  DELETE FROM blocks WHERE user_id = who.user_id AND blocked_id = other;
+  PERFORM renew_direct_roles(who.user_id, other);
+  RETURN done();
+END $$;
+
+CREATE FUNCTION do_block_list(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE sql STABLE AS $$
+  SELECT done(jsonb_build_object('users', COALESCE(jsonb_agg(u.name ORDER BY u.name), '[]')))
+  FROM blocks b JOIN users u ON u.user_id = b.blocked_id WHERE b.user_id = who.user_id
+$$;
+
+-- ---- one's own conversations ----
+
+CREATE FUNCTION do_conv_mute(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE members SET muted_until = (request->>'muted_until')::timestamptz
+  WHERE conversation_id = conversation AND user_id = who.user_id;
+  IF NOT FOUND THEN RETURN refused('NOT_MEMBER', 'you are not in there'); END IF;
+  RETURN done();
+END $$;
+
+CREATE FUNCTION do_conv_archive(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE members SET archived = (request->>'archived')::boolean
+  WHERE conversation_id = conversation AND user_id = who.user_id;
+  IF NOT FOUND THEN RETURN refused('NOT_MEMBER', 'you are not in there'); END IF;
+  RETURN done();
+END $$;

@@ -1,0 +1,38 @@
+// What is stored goes out to everybody who has subscribed it and may see it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/fan_out.hpp"
+#include "core/request_wire.hpp"
+#include "core/sessions.hpp"
+#include "worker/backlog.hpp"
+#include "worker/plugin_link.hpp"
+
+namespace parley {
+
+class Publisher {
+ public:
+  Publisher(PluginLink& plugin, Sessions& sessions, Backlogs& backlogs)
+      : plugin_{plugin}, sessions_{sessions}, backlogs_{backlogs} {}
+
+  /// What any session of a user has subscribed; everything while the sessions are not known.
+  [[nodiscard]] std::uint32_t feeds_of(std::string_view user) const;
+  /// To the members; those who are being brought up to date get it with that.
+  void message(const std::shared_ptr<const StoredMessage>& stored,
+               const Conversation& conversation);
+  /// To the members; `event.conv` is set for each.
+  void event(const Event& event, const Conversation& conversation);
+  /// To one user.
+  void event_to(const std::string& user, const Event& event);
+
+ private:
+  PluginLink& plugin_;
+  Sessions& sessions_;
+  Backlogs& backlogs_;
+};
+
+}  // namespace parley

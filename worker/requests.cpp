@@ -1,0 +1,277 @@
+#include "worker/requests.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/names.hpp"
+#include "core/request_wire.hpp"
+#include "core/topic.hpp"
+#include "worker/history.hpp"
+#include "worker/log.hpp"
+#include "worker/loop.hpp"
+#include "worker/stored_message.hpp"
+
+namespace parley {
+namespace {
+
+constexpr std::size_t waiting_max = 1'000;  // beyond: BUSY
+constexpr std::size_t of_user_max = 100;
+
+std::string id_of(const link::InboundRecord& record, const DoTopic& topic) {
+  std::string id{topic.id};
+  if (id.empty()) {
+    const auto found = std::find_if(record.properties.begin(), record.properties.end(),
+                                    [](const auto& property) { return property.key == "id"; });
+    if (found != record.properties.end()) id = found->value;
+  }
+  return is_request_id(id) ? id : std::string{};
+}
+
+std::string limits_json(const Limits& limits) {
+  return nlohmann::json{{"room_members", limits.room_members_max},
+                        {"text_bytes", limits.text_bytes_max},
+                        {"mentions", limits.mentions_max}}
+      .dump();
+}
+
+/// The name that a request is about; empty if it says none.
+std::string target_of(const Method& method, const std::string& json) {
+  const char* const field = method.target == MethodTarget::room ? "room" : "conv";
+  return nlohmann::json::parse(json).value(field, std::string{});
+}
+
+}  // namespace
+
+Requests::Requests(asio::io_context& loop, const Config& config, Needs needs)
+    : prefix_{config.broker.prefix},
+      limits_{limits_json(config.limits)},
+      timeout_ms_{config.delivery.request_timeout_ms},
+      needs_{std::move(needs)},
+      timer_{loop} {
+  watch_deadlines();
+}
+
+void Requests::take(const Origin& origin, const link::InboundRecord& record, const DoTopic& topic) {
+  auto request = std::make_shared<Request>();
+  request->asker = {
+      record.user_id, record.user,        record.device, static_cast<std::uint8_t>(record.scope),
+      origin,         record.received_at, limits_};
+  request->to = answer_to(record, prefix_, topic.format);
+  request->id = id_of(record, topic);
+  request->method = find_method(topic.method);
+  if (record.refused) {
+    fail(request, *record.refused, "refused by the broker's plugin");
+    return;
+  }
+  const auto age_ms = wall_now().value - record.received_at.value;
+  if (age_ms >= timeout_ms_) {
+    // What it may have changed before a crash is told all the same.
+    request->in_lane = request->method != nullptr && request->method->way == MethodWay::changes;
+    fail(request, Code::timeout, "not carried out: it waited too long");
+    if (request->in_lane) change(request, ConversationId{0});
+    return;
+  }
+  if (unanswered_ >= waiting_max || unanswered_of_[record.user] >= of_user_max) {
+    fail(request, Code::busy, "too many requests are waiting");
+    return;
+  }
+  request->deadline = {mono_now().value + timeout_ms_};
+  requests_.push_back(request);
+  ++unanswered_;
+  ++unanswered_of_[record.user];
+  request->counted = true;
+  admit(request, record, topic);
+}
+
+void Requests::admit(const Shared& request, const link::InboundRecord& record,
+                     const DoTopic& topic) {
+  if (request->method == nullptr) {
+    fail(request, Code::unknown_method, "this server does not know " + std::string{topic.method});
+    return;
+  }
+  const auto& method = *request->method;
+  if ((record.scope & method.scope) != method.scope) {
+    fail(request, Code::forbidden, "the token's scope does not cover it");
+    return;
+  }
+  if (method.way == MethodWay::special) {
+    history(request, record.payload);
+    return;
+  }
+  auto json = request_json(method.name, topic.format, record.payload);
+  if (!json) {
+    fail(request, json.error().code, json.error().detail);
+    return;
+  }
+  request->json = std::move(*json);
+  run(request);
+}
+
+void Requests::run(const Shared& request) {
+  const auto& method = *request->method;
+  if (method.target == MethodTarget::none || method.target == MethodTarget::new_room) {
+    carry_out(request, ConversationId{0});
+    return;
+  }
+  const bool room = method.target == MethodTarget::room;
+  const auto name = target_of(method, request->json);
+  const Code unknown = room ? Code::room_not_found : Code::user_not_found;
+  if (name.empty()) {
+    fail(request, Code::bad_payload, std::string{room ? "room" : "conv"} + " is missing");
+  } else if (!is_name(name)) {
+    fail(request, unknown, "no such name");
+  } else {
+    locate(request, name);
+  }
+}
+
+void Requests::locate(const Shared& request, const std::string& name) {
+  const bool room = request->method->target == MethodTarget::room;
+  needs_.resolver.resolve(request->asker.user, name,
+                          request->method->target == MethodTarget::conv_made,
+                          [this, request, room](const sql::Resolved& found) {
+                            if (request->answered) return;
+                            if (!found.sender_known) {
+                              fail(request, Code::forbidden, "no such user");
+                            } else if (room && found.kind != "room") {
+                              fail(request, Code::room_not_found, "no room has this name");
+                            } else if (found.kind.empty()) {
+                              fail(request, Code::user_not_found, "no user or room has this name");
+                            } else if (found.conversation.value == 0) {
+                              fail(request, Code::not_found, "nothing has been said there yet");
+                            } else {
+                              carry_out(request, found.conversation);
+                            }
+                            needs_.turn();
+                          });
+}
+
+void Requests::carry_out(const Shared& request, ConversationId conversation) {
+  if (request->method->way == MethodWay::changes) {
+    request->in_lane = true;
+    change(request, conversation);
+    return;
+  }
+  std::vector<PgQuery> queries;
+  queries.push_back(sql::carry_out(std::nullopt, request->method->name, request->asker,
+                                   conversation, request->json));
+  needs_.database.submit(std::move(queries), [this, request](auto result) {
+    if (result) {
+      answer(request, *sql::outcome_of(result->at(0)));
+    } else {
+      fault(request, result.error());
+    }
+    needs_.turn();
+  });
+}
+
+/// In the order of the conversation's messages. After its time it only looks what it did when it
+/// was tried before.
+void Requests::change(const Shared& request, ConversationId conversation) {
+  PendingChange change{conversation,
+                       request->method->name,
+                       request->asker,
+                       request->json,
+                       [request] { return !request->answered; },
+                       [this, request](const auto& result) { changed(request, result); }};
+  needs_.lanes.push(std::move(change));
+}
+
+void Requests::changed(const Shared& request, const Result<Changed, PgFault>& result) {
+  if (result) {
+    tell(*result);
+    if (result->outcome) answer(request, *result->outcome);
+  } else {
+    fault(request, result.error());
+  }
+  needs_.plugin.done(request->asker.origin);
+  needs_.turn();
+}
+
+void Requests::tell(const Changed& changed) {
+  for (const auto& change : changed.changes) {
+    const auto& conversation = changed.conversations.at(change.conversation);
+    if (conversation == nullptr) continue;
+    if (change.message) {
+      needs_.publisher.message(std::make_shared<const StoredMessage>(
+                                   stored_message(change.conversation, *change.message)),
+                               *conversation);
+    }
+    Event event{conversation->room, change.rev, change.time, change.event};
+    needs_.publisher.event(event, *conversation);
+    if (!change.also_to.empty()) needs_.publisher.event_to(change.also_to, event);
+  }
+  for (const auto& invitation : changed.invitations) {
+    needs_.publisher.event_to(invitation.to, {"", 0, invitation.time, invitation.event});
+  }
+}
+
+void Requests::history(const Shared& request, std::string_view payload) {
+  auto decoded = decode_history_request(request->to.format, payload);
+  if (!decoded) {
+    fail(request, decoded.error().code, decoded.error().detail);
+    return;
+  }
+  read_history(needs_.database, needs_.resolver, request->asker.user, std::move(*decoded),
+               [this, request](std::variant<ReplyFailed, HistoryResult> result) {
+                 reply(request, encode_reply(request->to.format, {request->id, std::move(result)}));
+                 needs_.turn();
+               });
+}
+
+void Requests::answer(const Shared& request, const sql::Outcome& outcome) {
+  if (!outcome.code.empty()) {
+    fail(request, code_from(outcome.code).value_or(Code::unavailable), outcome.detail);
+    return;
+  }
+  auto payload =
+      encode_result(request->to.format, request->method->name, request->id, outcome.result);
+  if (payload) {
+    reply(request, *payload);
+    return;
+  }
+  log::error("event=bad_result method={} result={}", request->method->name,
+             log::quoted(outcome.result));
+  fail(request, Code::unavailable, "the result cannot be told");
+}
+
+void Requests::fault(const Shared& request, const PgFault& fault) {
+  log::error("event=request_failed method={} sqlstate={} err={}", request->method->name,
+             fault.sqlstate, log::quoted(fault.what));
+  fail(request, Code::unavailable, "the database did not carry it out");
+}
+
+void Requests::fail(const Shared& request, Code code, const std::string& detail) {
+  reply(request, encode_reply(request->to.format, {request->id, ReplyFailed{code, detail}}));
+}
+
+void Requests::reply(const Shared& request, const std::string& payload) {
+  if (std::exchange(request->answered, true)) return;
+  if (request->counted) {
+    --unanswered_;
+    const auto of_user = unanswered_of_.find(request->to.user);
+    if (--of_user->second == 0) unanswered_of_.erase(of_user);
+  }
+  needs_.plugin.deliver(reply_delivery(request->to, request->id, payload));
+  if (!request->in_lane) needs_.plugin.done(request->asker.origin);
+}
+
+void Requests::watch_deadlines() {
+  timer_.expires_after(std::chrono::milliseconds{100});
+  timer_.async_wait([this](const asio::error_code& error) {
+    if (error) return;
+    const auto now = mono_now();
+    while (!requests_.empty() &&
+           (requests_.front()->answered || requests_.front()->deadline <= now)) {
+      const auto request = requests_.front();
+      requests_.pop_front();
+      fail(request, Code::timeout, "the store did not answer in time");
+    }
+    needs_.turn();
+    watch_deadlines();
+  });
+}
+
+}  // namespace parley

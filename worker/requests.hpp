@@ -1,0 +1,81 @@
+// `do`: which method it is, where it is carried out, and its answer (docs/protocol.md, "Requests";
+// docs/adr/0006).
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "core/answer.hpp"
+#include "core/methods.hpp"
+#include "worker/config.hpp"
+#include "worker/conversations.hpp"
+#include "worker/lanes.hpp"
+#include "worker/plugin_link.hpp"
+#include "worker/publisher.hpp"
+#include "worker/statements_requests.hpp"
+
+namespace parley {
+
+class Requests {
+ public:
+  struct Needs {
+    PgLink& database;
+    PluginLink& plugin;
+    Lanes& lanes;
+    Resolver& resolver;
+    Publisher& publisher;
+    std::function<void()> turn;  // something was delivered outside a turn: end it
+  };
+  Requests(asio::io_context& loop, const Config& config, Needs needs);
+
+  /// Every record ends in exactly one PluginLink::done, after its answer and what follows from it
+  /// have been handed over.
+  void take(const Origin& origin, const link::InboundRecord& record, const DoTopic& topic);
+  void stop() { timer_.cancel(); }
+
+ private:
+  /// Answered once; its deadline answers TIMEOUT.
+  struct Request {
+    const Method* method = nullptr;
+    sql::Asker asker;
+    AnswerTo to;
+    std::string id;
+    std::string json;  // for the database
+    MonoMillis deadline;
+    bool counted = false;  // among the unanswered ones
+    bool answered = false;
+    bool in_lane = false;  // its record is needed until its changes are told
+  };
+  using Shared = std::shared_ptr<Request>;
+
+  void admit(const Shared& request, const link::InboundRecord& record, const DoTopic& topic);
+  void run(const Shared& request);
+  void history(const Shared& request, std::string_view payload);
+  void locate(const Shared& request, const std::string& name);
+  void carry_out(const Shared& request, ConversationId conversation);
+  void change(const Shared& request, ConversationId conversation);
+  void changed(const Shared& request, const Result<Changed, PgFault>& result);
+  void tell(const Changed& changed);
+  void answer(const Shared& request, const sql::Outcome& outcome);
+  void fault(const Shared& request, const PgFault& fault);
+  void fail(const Shared& request, Code code, const std::string& detail);
+  void reply(const Shared& request, const std::string& payload);
+  void watch_deadlines();
+
+  const std::string prefix_;
+  const std::string limits_;
+  const std::int64_t timeout_ms_;
+  Needs needs_;
+  asio::steady_timer timer_;
+  std::deque<Shared> requests_;  // by deadline; answered ones may be among them
+  std::size_t unanswered_ = 0;
+  std::unordered_map<std::string, std::size_t> unanswered_of_;  // by user
+};
+
+}  // namespace parley

@@ -1,0 +1,106 @@
+#include "worker/statements_requests.hpp"
+
+#include <utility>
+
+namespace parley::sql {
+namespace {
+
+const PgStatement carry_out_statement{"carry_out", R"sql(
+SELECT code, detail, result::text
+FROM carry_out($1::int, $2, $3, ROW($4, $5, $6, $7, $8, $9, $10, $11::jsonb)::asker, $12, $13::jsonb))sql"};
+
+// A message of kind system has the rev of its change; another message that the change is about has
+// not.
+const PgStatement changes_of_statement{"changes_of", R"sql(
+SELECT c.conversation_id, c.rev, c.created_at, c.event::text, told.name,
+       x.seq, x.rev, x.sender_id, u.name, x.received_at, x.request_id, x.kind, x.body, x.extra, x.expires_at,
+       x.edited_at, x.deleted, NULL
+FROM changes c
+LEFT JOIN users told ON told.user_id = c.also_to
+LEFT JOIN messages x ON x.conversation_id = c.conversation_id AND x.seq = c.seq AND x.rev = c.rev
+LEFT JOIN users u ON u.user_id = x.sender_id
+WHERE c.origin_spool = $1 AND c.ingest_no = $2 AND c.event IS NOT NULL
+ORDER BY c.conversation_id, c.rev)sql"};
+
+const PgStatement invitations_of_statement{"invitations_of", R"sql(
+SELECT u.name, i.invited_at, jsonb_build_object('invited', jsonb_build_object('room', c.name, 'by', b.name))::text
+FROM invitations i
+JOIN users u ON u.user_id = i.user_id
+JOIN users b ON b.user_id = i.invited_by
+JOIN conversations c ON c.conversation_id = i.conversation_id
+WHERE i.origin_spool = $1 AND i.ingest_no = $2)sql"};
+
+const PgStatement members_of_changed_statement{"members_of_changed", R"sql(
+SELECT h.conversation_id, h.members_version, c.kind = 'room', c.name, m.user_id, u.name
+FROM (SELECT DISTINCT conversation_id FROM changes WHERE origin_spool = $1 AND ingest_no = $2
+                                                  AND conversation_id <> $3) AS k
+JOIN conversation_heads h ON h.conversation_id = k.conversation_id
+JOIN conversations c ON c.conversation_id = h.conversation_id
+LEFT JOIN members m ON m.conversation_id = h.conversation_id
+LEFT JOIN users u ON u.user_id = m.user_id
+ORDER BY h.conversation_id, m.user_id)sql"};
+
+PgParams params_of(const Origin& origin) {
+  return std::move(PgParams{}
+                       .int8(static_cast<std::int64_t>(origin.spool_id))
+                       .int8(static_cast<std::int64_t>(origin.ingest_no)));
+}
+
+}  // namespace
+
+PgQuery carry_out(std::optional<InLane> lane, std::string_view method, const Asker& asker,
+                  ConversationId conversation, std::string_view request) {
+  PgParams params;
+  params.int8(lane ? std::int64_t{lane->lane} : -1)
+      .int8(lane ? static_cast<std::int64_t>(lane->epoch) : 0)
+      .text(method);
+  params.int8(asker.user.value).text(asker.name).text(asker.device).int8(asker.scope);
+  params.int8(static_cast<std::int64_t>(asker.origin.spool_id))
+      .int8(static_cast<std::int64_t>(asker.origin.ingest_no))
+      .time(asker.received_at)
+      .text(asker.limits);
+  params.int8(conversation.value).text(request);
+  return {&carry_out_statement, std::move(params)};
+}
+
+std::optional<Outcome> outcome_of(const PgRows& rows) {
+  if (rows.count() == 0) return std::nullopt;
+  return Outcome{rows.text(0, 0), rows.text(0, 1), rows.text(0, 2)};
+}
+
+PgQuery changes_of(const Origin& origin) { return {&changes_of_statement, params_of(origin)}; }
+
+std::vector<Change> changes_of(const PgRows& rows) {
+  constexpr int first_of_message = 5;
+  std::vector<Change> changes;
+  for (int row = 0; row < rows.count(); ++row) {
+    Change change{ConversationId{rows.integer(row, 0)},
+                  rows.uint32(row, 1),
+                  rows.time(row, 2),
+                  rows.text(row, 3),
+                  rows.text(row, 4),
+                  {}};
+    if (!rows.is_null(row, first_of_message))
+      change.message = message_at(rows, row, first_of_message);
+    changes.push_back(std::move(change));
+  }
+  return changes;
+}
+
+PgQuery invitations_of(const Origin& origin) {
+  return {&invitations_of_statement, params_of(origin)};
+}
+
+std::vector<Invitation> invitations_of(const PgRows& rows) {
+  std::vector<Invitation> invitations;
+  for (int row = 0; row < rows.count(); ++row) {
+    invitations.push_back({rows.text(row, 0), rows.time(row, 1), rows.text(row, 2)});
+  }
+  return invitations;
+}
+
+PgQuery members_of_changed(const Origin& origin, ConversationId known) {
+  return {&members_of_changed_statement, std::move(params_of(origin).int8(known.value))};
+}
+
+}  // namespace parley::sql

@@ -1,0 +1,69 @@
+// The statements behind `do` (docs/adr/0006): their parameters and their rows as values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/ids.hpp"
+#include "core/link.hpp"
+#include "worker/pg_link.hpp"
+#include "worker/plugin_link.hpp"
+#include "worker/statements.hpp"
+
+namespace parley::sql {
+
+struct Asker {
+  UserId user;
+  std::string name;
+  std::string device;  // empty: not a named device
+  std::uint8_t scope = 0;
+  Origin origin;
+  UnixMillis received_at;
+  std::string limits;  // JSON: what schema/migrations/0004_requests.sql reads
+};
+
+/// Where a request is carried out. Without a lane it touches no conversation's order.
+struct InLane {
+  std::uint32_t lane = 0;
+  std::uint64_t epoch = 0;
+};
+/// @param conversation  0 if the method has none
+/// @param request       JSON (core/request_wire.hpp)
+PgQuery carry_out(std::optional<InLane> lane, std::string_view method, const Asker& asker,
+                  ConversationId conversation, std::string_view request);
+struct Outcome {
+  std::string code;  // a word of core/code.hpp; empty: it is done
+  std::string detail;
+  std::string result;  // JSON
+};
+/// Nothing: another worker owns the lane.
+std::optional<Outcome> outcome_of(const PgRows& rows);
+
+/// What a request has changed, now or when it was carried out before; by rev.
+PgQuery changes_of(const Origin& origin);
+struct Change {
+  ConversationId conversation;
+  Rev rev = 0;
+  UnixMillis time;
+  std::string event;                  // JSON, see core/request_wire.hpp
+  std::string also_to;                // a name; empty: nobody beside the members
+  std::optional<MessageRow> message;  // of kind system, with the same rev
+};
+std::vector<Change> changes_of(const PgRows& rows);
+
+/// Whom a request has invited, and what they are told.
+PgQuery invitations_of(const Origin& origin);
+struct Invitation {
+  std::string to;
+  UnixMillis time;
+  std::string event;  // JSON
+};
+std::vector<Invitation> invitations_of(const PgRows& rows);
+
+/// Members of the conversations that a request has changed, but for `known`, which is asked for
+/// anyway; rows as of members_of_stale.
+PgQuery members_of_changed(const Origin& origin, ConversationId known);
+
+}  // namespace parley::sql
