@@ -16,6 +16,7 @@ namespace parley {
 struct Member {
   UserId user;
   std::string name;
+  bool may_write = true;
 };
 
 /// A conversation as far as sending to it needs to know.

@@ -105,6 +105,7 @@ struct PluginFrame {
   std::optional<SessionBatch> sessions;
   std::optional<Welcome> welcome;
   std::uint64_t resume_batch_no = 0;
+  std::vector<std::string> typing{};  // records that are in no spool
 };
 
 struct Hello {

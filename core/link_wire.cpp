@@ -303,6 +303,7 @@ std::string encode(const PluginFrame& frame) {
   if (frame.sessions) put(*frame.sessions, *to.mutable_sessions());
   if (frame.welcome) put(*frame.welcome, *to.mutable_welcome());
   to.set_resume_batch_no(frame.resume_batch_no);
+  for (const auto& record : frame.typing) to.add_typing(record);
   return to.SerializeAsString();
 }
 
@@ -361,6 +362,7 @@ std::optional<PluginFrame> decode_plugin_frame(std::string_view bytes) {
   }
   if (from.has_welcome()) to.welcome = take(from.welcome());
   to.resume_batch_no = from.resume_batch_no();
+  to.typing.assign(from.typing().begin(), from.typing().end());
   return to;
 }
 

@@ -318,6 +318,7 @@ std::string sent_rest(Format format, std::string_view conv) {
 std::string event_rest(Format format, std::string_view conv) {
   return rest_of("event", format, conv);
 }
+std::string typing_rest(std::string_view conv) { return rest_of("typing", Format::json, conv); }
 std::string ack_rest(Format format, std::string_view id) {
   return rest_of("ack", format, or_dash(id));
 }

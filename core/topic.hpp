@@ -127,6 +127,7 @@ std::string sent_rest(Format format, std::string_view conv);   // json, pb
 std::string event_rest(Format format, std::string_view conv);  // json, pb
 std::string ack_rest(Format format, std::string_view id);      // id empty: "-"
 std::string reply_rest(Format format, std::string_view id);    // json, pb; id empty: "-"
+std::string typing_rest(std::string_view conv);
 inline constexpr std::string_view err_rest = "err";
 std::string status_topic(std::string_view prefix);   // "<prefix>/s/status"
 std::string info_topic(std::string_view prefix);     // "<prefix>/s/info"

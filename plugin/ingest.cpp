@@ -165,9 +165,16 @@ int take(Plugin& plugin, const Publish& publish) {
   return MOSQ_ERR_SUCCESS;
 }
 
-/// Goes nowhere yet, and is never stored.
-int take_typing(Plugin& plugin, Session& session, const Now& now) {
-  if (!session.user->typing.take(now.mono)) ++plugin.counters.rate_limited;
+/// Never stored: it goes to the worker that is there, or nowhere.
+int take_typing(Plugin& plugin, const Publish& publish) {
+  if (publish.payload != "1" && publish.payload != "0" && !publish.payload.empty()) {
+    return refuse(plugin, publish, Code::bad_payload, "1, 0 or nothing");
+  }
+  if (publish.session.user->typing.take(publish.now.mono)) {
+    plugin.link.typing(link::encode(record_of(publish)));
+  } else {
+    ++plugin.counters.rate_limited;
+  }
   return MOSQ_ERR_SUCCESS;
 }
 
@@ -185,10 +192,11 @@ int on_own_message(Plugin& plugin, Session& session, const OwnTopic& topic,
                    event.qos);
     return MOSQ_ERR_ACL_DENIED;
   }
-  if (std::holds_alternative<TypingTopic>(parsed)) return take_typing(plugin, session, now);
   const std::string_view payload{static_cast<const char*>(event.payload), event.payloadlen};
-  return take(plugin, {session, parsed, event.topic, topic.rest, payload, event.qos,
-                       event.properties, now});
+  const Publish publish{session, parsed,    event.topic,      topic.rest,
+                        payload, event.qos, event.properties, now};
+  return std::holds_alternative<TypingTopic>(parsed) ? take_typing(plugin, publish)
+                                                     : take(plugin, publish);
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ constexpr std::int64_t tell_applied_ms = 50;        // when there is news and no
 constexpr std::uint64_t tell_applied_batches = 16;  // or at once when it is that many
 constexpr std::int64_t heartbeat_ms = 1'000;
 constexpr std::int64_t refuse_again_ms = 1'000;  // a worker that goes on speaking
+constexpr std::size_t typing_max = 256;          // per tick: a frame of 64 KiB, about
 constexpr std::size_t padding_bytes_max = 1024 * 1024;
 
 std::size_t about_bytes(const link::SessionChange& change) {
@@ -218,6 +219,10 @@ void Link::release(const link::Commit& commit) {
   spool_.release(commit, [this](const Spool::Entry& entry) { sender_.released(entry); });
 }
 
+void Link::typing(std::string record) {
+  if (open() && typing_.size() < typing_max) typing_.push_back(std::move(record));
+}
+
 void Link::send(link::PluginFrame frame) {
   frame.spool_id = spool_.spool_id();
   frame.worker_epoch = epoch_;
@@ -265,6 +270,7 @@ void Link::send_sessions(std::vector<link::SessionChange> changes, bool snapshot
 
 void Link::flush(const Now& now) {
   auto changes = sessions_.take_changes();
+  auto typing = std::exchange(typing_, {});
   if (!open()) return;  // the next one gets all of them
   const std::uint64_t sent_before = counters_.frames_out;
   if (std::exchange(welcome_due_, false)) send_welcome();
@@ -279,6 +285,11 @@ void Link::flush(const Now& now) {
     frame.batch = std::move(*batch);
     send(std::move(frame));
     crash_point(CrashPoint::plugin_after_inbound_batch);
+  }
+  if (!typing.empty()) {
+    link::PluginFrame frame;
+    frame.typing = std::move(typing);
+    send(std::move(frame));
   }
   const std::uint64_t ask = receiver_stream_.ask(now.mono, ask_again_ms);
   const std::uint64_t applied = receiver_stream_.applied_batch_no();

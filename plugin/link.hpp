@@ -41,6 +41,9 @@ class Link {
   /// is away.
   [[nodiscard]] bool may_write_server(const Session& session) const;
 
+  /// A record that is in no spool. Lost if there is no worker, or too many are waiting.
+  void typing(std::string record);
+
   /// Sends what is due. Once per tick.
   void flush(const Now& now);
   /// Changes when tokens may have become invalid: a count.
@@ -87,6 +90,7 @@ class Link {
   InboundSender sender_;
   OutboundReceiver receiver_stream_;
   std::uint64_t session_change_no_ = 0;
+  std::vector<std::string> typing_;  // until the tick
   std::uint64_t told_applied_ = 0;
   MonoMillis told_at_;
   Refused refused_;

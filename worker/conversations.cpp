@@ -31,7 +31,7 @@ void MembersCache::update(const std::vector<sql::MemberRow>& rows) {
       entry = current;
     }
     if (row.user.value == 0) continue;  // nobody is in it any more
-    current->members.push_back({row.user, row.name});
+    current->members.push_back({row.user, row.name, row.may_write});
     ++members_;
   }
 }

@@ -119,6 +119,7 @@ void PluginLink::on_message(const std::string& payload) {
   if (frame->sessions) on_sessions(std::move(*frame->sessions));
   if (frame->session_change_no != session_change_no_ && !snapshot_open_) sessions_sure_ = false;
   if (frame->batch) on_batch(std::move(*frame->batch));
+  for (const auto& record : frame->typing) handlers_.typing(record);
   if (out_.applied_batch_no() != before) handlers_.applied();
 }
 

@@ -28,6 +28,7 @@ class PluginLink {
  public:
   struct Handlers {
     std::function<void(Origin, std::string record)> record;
+    std::function<void(const std::string& record)> typing;  // is in no spool
     std::function<void(const link::SessionChange&)> session;
     std::function<void()> down;            // the broker is gone: so are its sessions, until told
     std::function<void()> sessions_reset;  // a snapshot begins: forget all sessions

@@ -136,7 +136,8 @@ FROM judged j LEFT JOIN fresh f ON f.ord = j.ord
 ORDER BY j.ord)sql"};
 
 const PgStatement members_statement{"members_of_stale", R"sql(
-SELECT h.conversation_id, h.members_version, c.kind = 'room', c.name, m.user_id, u.name
+SELECT h.conversation_id, h.members_version, c.kind = 'room', c.name, m.user_id, u.name,
+       m.role IN ('owner', 'admin', 'member')
 FROM unnest($1::bigint[], $2::bigint[]) AS k(conversation_id, version)
 JOIN conversation_heads h ON h.conversation_id = k.conversation_id AND h.members_version <> k.version
 JOIN conversations c ON c.conversation_id = h.conversation_id
@@ -384,7 +385,7 @@ std::vector<MemberRow> members_of(const PgRows& rows) {
   for (int row = 0; row < rows.count(); ++row) {
     members.push_back({ConversationId{rows.integer(row, 0)}, rows.integer(row, 1),
                        rows.boolean(row, 2), rows.text(row, 3), UserId{rows.integer(row, 4)},
-                       rows.text(row, 5)});
+                       rows.text(row, 5), rows.boolean(row, 6)});
   }
   return members;
 }

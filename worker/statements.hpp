@@ -109,8 +109,9 @@ struct MemberRow {
   std::int64_t members_version = 0;
   bool is_room = false;
   std::string room;  // its name, if it is one
-  UserId user;
+  UserId user;       // 0: nobody is in it
   std::string name;
+  bool may_write = true;
 };
 std::vector<MemberRow> members_of(const PgRows& rows);  // ordered by conversation
 

@@ -31,7 +31,8 @@ JOIN conversations c ON c.conversation_id = i.conversation_id
 WHERE i.origin_spool = $1 AND i.ingest_no = $2)sql"};
 
 const PgStatement members_of_changed_statement{"members_of_changed", R"sql(
-SELECT h.conversation_id, h.members_version, c.kind = 'room', c.name, m.user_id, u.name
+SELECT h.conversation_id, h.members_version, c.kind = 'room', c.name, m.user_id, u.name,
+       m.role IN ('owner', 'admin', 'member')
 FROM (SELECT DISTINCT conversation_id FROM changes WHERE origin_spool = $1 AND ingest_no = $2
                                                   AND conversation_id <> $3) AS k
 JOIN conversation_heads h ON h.conversation_id = k.conversation_id

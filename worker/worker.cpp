@@ -89,6 +89,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                  [this] { turn(); }},
                 {config.limits.sync_messages_max, config.delivery, any_number()}},
       publisher_{plugin_, sessions_, backlogs_},
+      typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
       requests_{
           loop_, config, {database_, plugin_, lanes_, resolver_, publisher_, [this] { turn(); }}},
       dispatch_{config,
@@ -119,6 +120,10 @@ PluginLink::Handlers Worker::plugin_handlers() {
   PluginLink::Handlers handlers;
   handlers.record = [this](const Origin& origin, const std::string& record) {
     dispatch_.on_record(origin, record);
+    turn();
+  };
+  handlers.typing = [this](const std::string& record) {
+    typing_.take(record);
     turn();
   };
   handlers.session = [this](const link::SessionChange& change) {
@@ -181,6 +186,7 @@ Lanes::Handlers Worker::lane_handlers() {
 Ending Worker::run() {
   start();
   loop_.run();
+  typing_.stop();
   requests_.stop();
   plugin_.stop();
   return ending_;
@@ -203,6 +209,7 @@ void Worker::start() {
   cursors_.start();
   plugin_.start();
   backlogs_.start();
+  typing_.start();
   housekeeping();
   every_second();
 }

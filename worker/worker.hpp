@@ -21,6 +21,7 @@
 #include "worker/pg_link.hpp"
 #include "worker/plugin_link.hpp"
 #include "worker/statements.hpp"
+#include "worker/typing.hpp"
 
 namespace parley {
 
@@ -84,6 +85,7 @@ class Worker {
   Cursors cursors_;
   Backlogs backlogs_;
   Publisher publisher_;
+  Typing typing_;
   Requests requests_;
   Dispatch dispatch_;
   std::uint64_t dropped_frames_ = 0;

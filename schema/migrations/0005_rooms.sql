@@ -313,6 +313,7 @@ BEGIN
     RETURN refused('FORBIDDEN', 'a room has an owner: make somebody else one before');
   END IF;
   UPDATE members SET role = wanted WHERE conversation_id = conversation AND user_id = someone;
+  PERFORM members_changed(conversation);
   PERFORM add_system_message(who, conversation, 'role', format('%s made %s %s', who.name, name_of(someone), wanted),
                              jsonb_build_object('room', room_json(conversation, NULL)));
   RETURN done();

@@ -14,10 +14,14 @@ $$;
 -- this one; null: with all.
 CREATE FUNCTION renew_direct_roles(side bigint, only_with bigint DEFAULT NULL) RETURNS void
 LANGUAGE sql AS $$
-  UPDATE members m SET role = direct_role(side, m.user_id)
-  FROM direct_pairs p
-  WHERE (p.user_lo = side OR p.user_hi = side) AND m.conversation_id = p.conversation_id AND m.user_id <> side
-    AND (only_with IS NULL OR m.user_id = only_with) AND m.role <> direct_role(side, m.user_id)
+  WITH renewed AS (
+    UPDATE members m SET role = direct_role(side, m.user_id)
+    FROM direct_pairs p
+    WHERE (p.user_lo = side OR p.user_hi = side) AND m.conversation_id = p.conversation_id AND m.user_id <> side
+      AND (only_with IS NULL OR m.user_id = only_with) AND m.role <> direct_role(side, m.user_id)
+    RETURNING m.conversation_id)
+  UPDATE conversation_heads h SET members_version = members_version + 1
+  FROM renewed WHERE h.conversation_id = renewed.conversation_id
 $$;
 CREATE INDEX direct_pairs_hi ON direct_pairs (user_hi);
 

@@ -348,7 +348,7 @@ PgRows Database::members_of_stale(const PgQuery& query) {
   const Args args{query};
   const auto conversations = args.int8s(0);
   const auto versions = args.int8s(1);
-  Rows rows{6};
+  Rows rows{7};
   for (std::size_t i = 0; i < conversations.size(); ++i) {
     const auto& table = conversations_.at(conversations[i]);
     if (versions[i] == 1) continue;  // members do not change here
@@ -361,7 +361,8 @@ PgRows Database::members_of_stale(const PgQuery& query) {
           .boolean(table.is_room)
           .text(table.name)
           .int8(member)
-          .text(user->first);
+          .text(user->first)
+          .boolean(true);
     }
   }
   return rows.done();
