@@ -37,6 +37,8 @@ const std::vector<Method>& methods() {
       {"block.add", scope::manage, none, reads},
       {"block.remove", scope::manage, none, reads},
       {"block.list", scope::receive, none, reads},
+      {"presence.get", scope::receive, none, reads},
+      {"device.list", scope::receive, none, reads},
       {"me.get", scope::receive, none, reads},
       {"me.set", scope::manage, none, reads},
       {"user.search", scope::receive, none, reads},

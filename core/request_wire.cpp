@@ -57,6 +57,8 @@ const std::map<std::string_view, Shape>& shapes() {
       {"block.add", {shape<v1::UserRequest>(), Reply::kEmptyFieldNumber}},
       {"block.remove", {shape<v1::UserRequest>(), Reply::kEmptyFieldNumber}},
       {"block.list", {shape<v1::Empty>(), Reply::kNamesFieldNumber}},
+      {"presence.get", {shape<v1::PresenceRequest>(), Reply::kPresenceFieldNumber}},
+      {"device.list", {shape<v1::Empty>(), Reply::kDevicesFieldNumber}},
       {"me.get", {shape<v1::Empty>(), Reply::kProfileFieldNumber}},
       {"me.set", {shape<v1::MeSetRequest>(), Reply::kProfileFieldNumber}},
       {"user.search", {shape<v1::UserSearchRequest>(), Reply::kUserSearchFieldNumber}},

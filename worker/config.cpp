@@ -59,6 +59,8 @@ void for_each_field(Fields& fields, Config& c) {
   fields.number("redeliver_max", c.delivery.redeliver_max, 0, 1'000);
   fields.number("unconfirmed_max", c.delivery.unconfirmed_max, 10, 30'000);
   fields.number("paced_per_s", c.delivery.paced_per_s, 10, 1'000'000);
+  fields.section("presence");
+  fields.number("grace_ms", c.presence.grace_ms, 0, 3'600'000);
   fields.section("link");
   fields.number("credit_records", c.link.credit_records, 1, 1'000'000);
   fields.number("credit_bytes", c.link.credit_bytes, link::probe_bytes, 1024UL * 1024 * 1024);

@@ -29,6 +29,9 @@ struct DeliveryConfig {
   std::uint32_t unconfirmed_max = 400;  // packets on their way to one session
   std::uint32_t paced_per_s = 500;      // packets of a backlog that nobody confirms
 };
+struct PresenceConfig {
+  std::uint32_t grace_ms = 30'000;  // who is back by then was never away
+};
 struct LinkConfig {
   std::uint32_t credit_records = 8'192;
   std::uint32_t credit_bytes = 8 * 1024 * 1024;
@@ -46,6 +49,7 @@ struct Config {
   DatabaseConfig database;
   Limits limits;
   DeliveryConfig delivery;
+  PresenceConfig presence;
   LinkConfig link;
   LogConfig log;
   InfoConfig info;

@@ -226,8 +226,8 @@ void Requests::answer(const Shared& request, const sql::Outcome& outcome) {
     fail(request, code_from(outcome.code).value_or(Code::unavailable), outcome.detail);
     return;
   }
-  auto payload =
-      encode_result(request->to.format, request->method->name, request->id, outcome.result);
+  auto payload = encode_result(request->to.format, request->method->name, request->id,
+                               with_presence(*request, outcome.result));
   if (payload) {
     reply(request, *payload);
     return;
@@ -235,6 +235,24 @@ void Requests::answer(const Shared& request, const sql::Outcome& outcome) {
   log::error("event=bad_result method={} result={}", request->method->name,
              log::quoted(outcome.result));
   fail(request, Code::unavailable, "the result cannot be told");
+}
+
+/// What the database cannot know: who is online now.
+std::string Requests::with_presence(const Request& request, const std::string& result) const {
+  const auto& name = request.method->name;
+  if (name != "presence.get" && name != "device.list") return result;
+  auto json = nlohmann::json::parse(result);
+  if (name == "presence.get") {
+    for (auto& user : json["users"]) {
+      user["online"] = needs_.attendance.is_online(user["user"].get<std::string>());
+    }
+  } else {
+    for (auto& device : json["devices"]) {
+      device["online"] =
+          needs_.attendance.is_online(request.asker.name, device["device"].get<std::string>());
+    }
+  }
+  return json.dump();
 }
 
 void Requests::fault(const Shared& request, const PgFault& fault) {

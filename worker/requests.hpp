@@ -13,6 +13,7 @@
 
 #include "core/answer.hpp"
 #include "core/methods.hpp"
+#include "worker/attendance.hpp"
 #include "worker/config.hpp"
 #include "worker/conversations.hpp"
 #include "worker/lanes.hpp"
@@ -30,6 +31,7 @@ class Requests {
     Lanes& lanes;
     Resolver& resolver;
     Publisher& publisher;
+    const Attendance& attendance;
     std::function<void()> turn;  // something was delivered outside a turn: end it
   };
   Requests(asio::io_context& loop, const Config& config, Needs needs);
@@ -63,6 +65,7 @@ class Requests {
   void changed(const Shared& request, const Result<Changed, PgFault>& result);
   void tell(const Changed& changed);
   void answer(const Shared& request, const sql::Outcome& outcome);
+  [[nodiscard]] std::string with_presence(const Request& request, const std::string& result) const;
   void fault(const Shared& request, const PgFault& fault);
   void fail(const Shared& request, Code code, const std::string& detail);
   void reply(const Shared& request, const std::string& payload);

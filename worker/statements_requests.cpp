@@ -41,6 +41,15 @@ LEFT JOIN members m ON m.conversation_id = h.conversation_id
 LEFT JOIN users u ON u.user_id = m.user_id
 ORDER BY h.conversation_id, m.user_id)sql"};
 
+const PgStatement user_last_seen_statement{"user_last_seen", R"sql(
+UPDATE users u SET last_seen_at = GREATEST(u.last_seen_at, i.seen_at)
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS i(user_id, device, seen_at)
+WHERE i.device = '' AND u.user_id = i.user_id)sql"};
+const PgStatement device_last_seen_statement{"device_last_seen", R"sql(
+UPDATE devices d SET last_seen_at = GREATEST(d.last_seen_at, i.seen_at)
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS i(user_id, device, seen_at)
+WHERE d.user_id = i.user_id AND d.device = i.device)sql"};
+
 PgParams params_of(const Origin& origin) {
   return std::move(PgParams{}
                        .int8(static_cast<std::int64_t>(origin.spool_id))
@@ -102,6 +111,21 @@ std::vector<Invitation> invitations_of(const PgRows& rows) {
 
 PgQuery members_of_changed(const Origin& origin, ConversationId known) {
   return {&members_of_changed_statement, std::move(params_of(origin).int8(known.value))};
+}
+
+std::vector<PgQuery> set_last_seen(const std::vector<LastSeen>& seen) {
+  std::vector<std::int64_t> users;
+  std::vector<std::string> devices;
+  std::vector<std::optional<UnixMillis>> times;
+  for (const auto& one : seen) {
+    users.push_back(one.user.value);
+    devices.push_back(one.device);
+    times.emplace_back(one.time);
+  }
+  const auto params = [&] {
+    return std::move(PgParams{}.int8s(users).texts(devices).times(times));
+  };
+  return {{&user_last_seen_statement, params()}, {&device_last_seen_statement, params()}};
 }
 
 }  // namespace parley::sql

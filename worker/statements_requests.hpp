@@ -66,4 +66,12 @@ std::vector<Invitation> invitations_of(const PgRows& rows);
 /// anyway; rows as of members_of_stale.
 PgQuery members_of_changed(const Origin& origin, ConversationId known);
 
+/// When somebody, or one of his devices, was last online.
+struct LastSeen {
+  UserId user;
+  std::string device;  // empty: he himself
+  UnixMillis time;
+};
+std::vector<PgQuery> set_last_seen(const std::vector<LastSeen>& seen);
+
 }  // namespace parley::sql

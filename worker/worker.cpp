@@ -72,6 +72,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       second_{loop_},
       drain_{loop_},
       database_{loop_, "worker", config.database.uri, {&sql::listen_users}},
+      attendance_{database_, sessions_, std::int64_t{config.presence.grace_ms}},
       positions_{{config.delivery.unconfirmed_max, config.delivery.redeliver_after_ms,
                   config.delivery.redeliver_max}},
       plugin_{loop_, config, mqtt_settings(), claim.epoch, plugin_handlers()},
@@ -91,7 +92,9 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       publisher_{plugin_, sessions_, backlogs_},
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
       requests_{
-          loop_, config, {database_, plugin_, lanes_, resolver_, publisher_, [this] { turn(); }}},
+          loop_,
+          config,
+          {database_, plugin_, lanes_, resolver_, publisher_, attendance_, [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
                  requests_}} {}
@@ -218,16 +221,23 @@ void Worker::on_session(const link::SessionChange& change) {
   if (const auto* down = std::get_if<link::SessionDown>(&change)) {
     backlogs_.drop(down->session_no);
     auto_got_.drop(down->session_no);
+    const auto* known = sessions_.find(down->session_no);
+    if (known == nullptr) return;
+    const auto gone = *known;
     sessions_.down(down->session_no);
+    if ((gone.feeds & feed::inbox_any) != 0) attendance_.left(gone.user_id, gone.device);
+    attendance_.changed(gone.user, gone.user_id);
     return;
   }
   const auto& session = std::get<link::Session>(change);
   sessions_.up(session);
+  attendance_.changed(session.user, session.user_id);
   backlogs_.changed(session);
 }
 
 void Worker::forget_sessions() {
   sessions_.clear();
+  attendance_.lost_sight();
   backlogs_.lost_sight();
 }
 
@@ -361,6 +371,7 @@ void Worker::auto_got() {
 
 void Worker::every_second() {
   auto_got();
+  attendance_.write();
   if (database_.ready() && database_.waiting() < 10) {
     database_.submit({sql::expire_messages(expire_page_size)}, [](const auto& result) {
       if (!result) log::warn("event=expire_failed err={}", log::quoted(result.error().what));

@@ -12,6 +12,7 @@
 #include "core/delivery_positions.hpp"
 #include "core/keyring.hpp"
 #include "core/sessions.hpp"
+#include "worker/attendance.hpp"
 #include "worker/backlog.hpp"
 #include "worker/config.hpp"
 #include "worker/conversations.hpp"
@@ -77,6 +78,7 @@ class Worker {
   MembersCache members_;
   Sessions sessions_;
   AutoGot auto_got_;
+  Attendance attendance_;
   DeliveryPositions positions_;
   PluginLink plugin_;
   Lanes lanes_;

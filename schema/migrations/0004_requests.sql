@@ -69,9 +69,10 @@ ALTER TABLE users
   ADD COLUMN about        text NOT NULL DEFAULT '',
   ADD COLUMN write_to_me  text NOT NULL DEFAULT 'everyone' CHECK (write_to_me IN ('everyone', 'contacts')),
   ADD COLUMN add_to_rooms text NOT NULL DEFAULT 'everyone' CHECK (add_to_rooms IN ('everyone', 'contacts')),
-  ADD COLUMN last_seen_to text NOT NULL DEFAULT 'contacts' CHECK (last_seen_to IN ('everyone', 'contacts', 'nobody')),
+  ADD COLUMN last_seen_to text NOT NULL DEFAULT 'everyone' CHECK (last_seen_to IN ('everyone', 'contacts', 'nobody')),
   ADD COLUMN searchable   boolean NOT NULL DEFAULT true,
   ADD COLUMN last_seen_at timestamptz;
+ALTER TABLE devices ADD COLUMN last_seen_at timestamptz;
 
 -- One row for each side; 'friend' in both, or 'requested' here and 'asked_me' there.
 CREATE TABLE contacts (

@@ -229,3 +229,44 @@ BEGIN
   IF NOT FOUND THEN RETURN refused('NOT_MEMBER', 'you are not in there'); END IF;
   RETURN done();
 END $$;
+
+-- ---- who is there: the worker adds who is online ----
+
+CREATE FUNCTION share_a_conversation(one bigint, other bigint) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT FROM user_conversations a
+                 JOIN members m ON m.conversation_id = a.conversation_id AND m.user_id = other WHERE a.user_id = one)
+$$;
+
+-- Whether `viewer` may know when `someone` is or was there.
+CREATE FUNCTION may_see_presence(viewer bigint, someone bigint) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT viewer = someone
+      OR (u.last_seen_to <> 'nobody'
+          AND NOT EXISTS (SELECT FROM blocks b WHERE b.user_id = someone AND b.blocked_id = viewer)
+          AND (are_contacts(someone, viewer)
+               OR (u.last_seen_to = 'everyone' AND share_a_conversation(viewer, someone))))
+  FROM users u WHERE u.user_id = someone
+$$;
+
+-- Those whom one may not see are left out.
+CREATE FUNCTION do_presence_get(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  IF jsonb_array_length(request->'users') > 1000 THEN RETURN refused('TOO_LARGE', 'at most 1000 users at once'); END IF;
+  RETURN (
+    SELECT done(jsonb_build_object('users', COALESCE(
+      jsonb_agg(jsonb_strip_nulls(jsonb_build_object('user', u.name, 'last_seen', json_time(u.last_seen_at)))
+                ORDER BY u.name), '[]')))
+    FROM (SELECT DISTINCT user_named(n) AS id FROM unnest(texts(request->'users')) AS n) AS asked
+    JOIN users u ON u.user_id = asked.id
+    WHERE may_see_presence(who.user_id, u.user_id));
+END $$;
+
+CREATE FUNCTION do_device_list(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE sql STABLE AS $$
+  SELECT done(jsonb_build_object('devices', COALESCE(
+    jsonb_agg(jsonb_strip_nulls(jsonb_build_object('device', device, 'confirms', confirms,
+                                                   'last_seen', json_time(last_seen_at))) ORDER BY device), '[]')))
+  FROM devices WHERE user_id = who.user_id
+$$;

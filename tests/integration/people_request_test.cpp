@@ -33,7 +33,7 @@ TEST_CASE("me.get, me.set: what is not said stays; what cannot be is refused") {
   People people;
   const Json before = done(ask(people.alice, "me.get", Json::object()));
   CHECK(before == Json::parse(R"({"display_name":"","about":"","write_to_me":"everyone",
-    "add_to_rooms":"everyone","last_seen_to":"contacts","searchable":true})"));
+    "add_to_rooms":"everyone","last_seen_to":"everyone","searchable":true})"));
   const Json after = done(ask(people.alice, "me.set", {{"display_name", "Alice A."}}));
   CHECK(after["display_name"] == "Alice A.");
   CHECK(done(ask(people.alice, "me.set", {{"about", "x"}}))["display_name"] == "Alice A.");
@@ -141,4 +141,47 @@ TEST_CASE("requests: a token without the scope, and a method that there is not")
   CHECK(refused(ask(people.alice, "fly", Json::object())) == "UNKNOWN_METHOD");
   people.alice.publish("do.json/me.get/broken", "{");
   CHECK(refused(Json::parse(people.alice.expect_text("re.json/broken"))) == "BAD_PAYLOAD");
+}
+
+TEST_CASE("presence.get: who is online, and when who is not was last; for those who may know") {
+  Instance instance{{"alice", "bob", "carol"}, {.config = "[presence]\ngrace_ms = 500\n"}};
+  Person alice = instance.person("alice");
+  alice.listen({"re.json/+", "ack/+"});
+  std::optional<Person> bob{instance.person("bob")};
+  bob->listen({"inbox/+", "re.json/+"});
+  const auto presence = [&] {
+    return done(
+        ask(alice, "presence.get", {{"users", {"bob", "carol", "nobody", "alice"}}}))["users"];
+  };
+  // She has nothing to do with bob yet, and listens to no inbox herself.
+  CHECK(presence() == Json::parse(R"([{"user":"alice","online":false}])"));
+  CHECK(alice.send("bob", "hi") == "stored 1");
+  CHECK(presence() ==
+        Json::parse(R"([{"user":"alice","online":false},{"user":"bob","online":true}])"));
+  done(ask(*bob, "me.set", {{"last_seen_to", "nobody"}}));
+  CHECK(presence().size() == 1);
+  done(ask(*bob, "me.set", {{"last_seen_to", "everyone"}}));
+  bob.reset();
+  eventually("bob is offline", [&] {
+    const auto now_is = presence();
+    return now_is[1]["online"] == false && now_is[1].contains("last_seen");
+  });
+}
+
+TEST_CASE("device.list: my named devices") {
+  Instance instance{"alice"};
+  Person alice = instance.person("alice");
+  alice.listen({"re.json/+"});
+  CHECK(done(ask(alice, "device.list", Json::object()))["devices"].empty());
+  std::optional<Person> phone{instance.device("alice", "phone")};
+  phone->listen({"inbox/+"});
+  phone->publish("got/alice", "0");
+  instance.settle();
+  const auto devices = [&] { return done(ask(alice, "device.list", Json::object()))["devices"]; };
+  eventually("it confirms", [&] { return devices()[0]["confirms"] == true; });
+  CHECK(devices()[0]["device"] == "phone");
+  CHECK(devices()[0]["online"] == true);
+  phone.reset();
+  eventually("it was seen", [&] { return devices()[0].contains("last_seen"); });
+  CHECK(devices()[0]["online"] == false);
 }

@@ -1,0 +1,43 @@
+// Who is there: from the sessions that the plugin tells of, and when who is not there was last
+// (docs/protocol.md, "Presence"). Written a few times a minute at most, never per event.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "core/presence.hpp"
+#include "core/sessions.hpp"
+#include "worker/pg_link.hpp"
+
+namespace parley {
+
+class Attendance {
+ public:
+  Attendance(PgLink& database, const Sessions& sessions, std::int64_t grace_ms)
+      : database_{database}, sessions_{sessions}, presence_{grace_ms} {}
+
+  /// A session of this user has come, changed or gone.
+  void changed(const std::string& user, UserId user_id);
+  /// A session with an inbox is gone. @param device  empty: not a named device
+  void left(UserId user_id, const std::string& device);
+  /// The sessions are not known for a while.
+  void lost_sight();
+  /// Writes down what is to be remembered. Call it every second.
+  void write();
+
+  [[nodiscard]] bool is_online(std::string_view user) const { return presence_.is_online(user); }
+  /// Whether a session of this device holds an inbox.
+  [[nodiscard]] bool is_online(std::string_view user, std::string_view device) const;
+
+ private:
+  PgLink& database_;
+  const Sessions& sessions_;
+  Presence presence_;
+  std::map<std::pair<UserId, std::string>, UnixMillis>
+      seen_;  // not written yet; device "": the user
+  bool writing_ = false;
+};
+
+}  // namespace parley
