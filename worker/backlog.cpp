@@ -212,13 +212,17 @@ void Backlogs::follow(SessionNo session_no) {
     // miss some, so it is taken for such a one.
     const auto kind = result ? sql::session_kind_of(result->at(0))
                              : sql::SessionKind{up->device.empty(), !up->device.empty()};
-    needs_.positions.drop(session_no);
     if (kind.confirms) {
+      // What was sent to it does not count any more, but the broker may still hold it.
+      if (needs_.positions.follows(session_no)) needs_.positions.begin(session_no);
       needs_.auto_got.drop(session_no);
       // Nobody knows what it has been sent and has not confirmed: from its mark on, again.
       hold(session_no);
       needs_.turn();
-    } else if (!kind.observes) {
+      return;
+    }
+    needs_.positions.drop(session_no);
+    if (!kind.observes) {
       needs_.auto_got.follow(session_no, up->user_id, up->device, got_after_ms(up->keep_alive_s));
     }
   });
@@ -412,6 +416,10 @@ void Backlogs::settle(SessionNo session_no) {
       send(*session, run, *live.message, live.is_room, live.conv);
       needs_.auto_got.published(session_no, live.message->conversation, live.message->message.seq,
                                 mono_now());
+    }
+    if (!run.observes && needs_.positions.room(session_no) == 0) {
+      block(session_no, run);  // live messages have no more room than these had
+      return;
     }
     finish(session_no);
     needs_.turn();

@@ -1,7 +1,7 @@
 // What a session lacks, sent to it alone: what it missed when it subscribes an inbox, before
 // anything live; and what its device has not confirmed in time, once more (docs/protocol.md,
-// "Backlog" and "Got"; docs/adr/0005). One run at a time for each session; never more on its way
-// than the broker keeps for a client.
+// "Backlog" and "Got"; docs/adr/0005, 0007). One run at a time for each session; never more on its
+// way than the broker keeps for a client.
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -125,6 +125,7 @@ class Backlogs {
   void retry(SessionNo session_no);
   std::vector<SessionNo> due_now();
   void tick();
+  [[nodiscard]] std::uint32_t enough_room(SessionNo session_no);
   [[nodiscard]] bool may_wake(SessionNo session_no);
   void extend_if_silent(SessionNo session_no);
   void wake_blocked();

@@ -13,6 +13,8 @@ namespace parley {
 namespace {
 
 constexpr std::uint32_t silent_for_ms = 1'000;  // how long a full window waits for the first `got`
+// How much longer, in units of redeliver_after_ms, the broker's queue is given.
+constexpr std::uint32_t unheard_factor = 10;
 constexpr auto tick_every = std::chrono::milliseconds{50};
 
 }  // namespace
@@ -39,36 +41,44 @@ void Backlogs::block(SessionNo session_no, Run& run) {
   next_waiting();
 }
 
+/// Not for a handful, as each time costs a look at all the user's conversations; but for less than
+/// a client may have left unconfirmed that confirms every hundred messages, in three formats.
+std::uint32_t Backlogs::enough_room(SessionNo session_no) {
+  const auto* session = needs_.sessions.find(session_no);
+  const auto packets = session == nullptr ? 1 : packets_of(*session);
+  return std::max(settings_.delivery.unconfirmed_max / 8, packets);
+}
+
 bool Backlogs::may_wake(SessionNo session_no) {
   const auto* session = needs_.sessions.find(session_no);
   if (session == nullptr) return false;
-  // Not for a handful, as each time costs a look at all the user's conversations; but for less than
-  // a client may have left unconfirmed that confirms every hundred messages, in three formats.
-  const auto& delivery = settings_.delivery;
-  auto enough = delivery.unconfirmed_max / 8;
-  if (!needs_.positions.confirms(session_no)) {
-    enough = std::min(delivery.unconfirmed_max / 2, delivery.paced_per_s / 4);
+  if (needs_.positions.confirms(session_no)) {
+    return allowance(session_no) >= enough_room(session_no);
   }
+  const auto& delivery = settings_.delivery;
+  const auto enough = std::min(delivery.unconfirmed_max / 2, delivery.paced_per_s / 4);
   return allowance(session_no) >= std::max(enough, packets_of(*session));
 }
 
-/// Who never says anything, or has been sent everything in vain, gets more nevertheless: little by
-/// little, so that the broker keeps it for a client that takes it slowly.
+/// Who says nothing gets more nevertheless, or it would wait for ever.
 void Backlogs::extend_if_silent(SessionNo session_no) {
+  if (needs_.positions.room(session_no) >= enough_room(session_no)) return;
   auto& run = runs_.at(session_no);
-  const auto& positions = needs_.positions;
-  const bool silent = positions.is_silent(session_no);
-  const bool exhausted = positions.is_exhausted(session_no);
-  if ((!silent && !exhausted) || positions.room(session_no) > 0) return;
+  auto& positions = needs_.positions;
   const auto& delivery = settings_.delivery;
-  // The first time what the broker keeps by default, 1,000: most clients of this kind have it all
-  // then.
-  const bool first = silent && !positions.was_extended(session_no);
-  const std::int64_t after_ms =
-      first ? std::min(silent_for_ms, delivery.redeliver_after_ms) : delivery.redeliver_after_ms;
-  if (mono_now().value - run.blocked_at.value < after_ms) return;
-  run.blocked_at = mono_now();
-  needs_.positions.extend(session_no, delivery.unconfirmed_max / 2 * (first ? 3 : 1));
+  const auto now = mono_now();
+  const std::int64_t waited_ms = now.value - run.blocked_at.value;
+  if (positions.queue_room(session_no) < enough_room(session_no)) {
+    // All that the broker keeps by default may still be there: so seldom that a client loses
+    // nothing that takes only two a second.
+    if (waited_ms < std::int64_t{unheard_factor} * delivery.redeliver_after_ms) return;
+    run.blocked_at = now;
+    positions.extend_queue(session_no);
+  } else if (positions.is_silent(session_no) && !positions.was_extended(session_no)) {
+    // Most clients that confirm nothing before they have everything have it all then.
+    if (waited_ms < std::min(silent_for_ms, delivery.redeliver_after_ms)) return;
+    positions.extend(session_no, delivery.unconfirmed_max / 2 * 3);
+  }
 }
 
 void Backlogs::wake_blocked() {
