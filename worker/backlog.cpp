@@ -75,7 +75,10 @@ void Backlogs::held(Run& run, const link::Session& session) {
     run.anew = run.anew || session.sync_no >= run.sync_no;
     return;
   }
-  if (run.anew || session.sync_no != run.sync_no) needs_.positions.begin(session.session_no);
+  if (run.anew || session.sync_no != run.sync_no) {
+    needs_.positions.begin(session.session_no);
+    run.listed = false;
+  }
   run.sync_no = session.sync_no;
   enqueue(session.session_no, run);
 }
@@ -87,6 +90,7 @@ void Backlogs::hold(SessionNo session_no) {
   run.state = State::holding;
   run.sync_no = session->sync_no + 1;
   run.hold_no = next_hold_no_++;
+  run.listed = true;  // it has been brought up to date: from there on it gets everything
   needs_.sessions.hold(session_no);
   needs_.plugin.hold({session_no, run.hold_no});
 }

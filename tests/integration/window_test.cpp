@@ -88,3 +88,19 @@ TEST_CASE("window: what is sent again counts beside what the broker still holds"
   Person phone = instance.device("bob", "phone");
   take_all(phone, 60, 5, 1);
 }
+
+TEST_CASE("window: nothing is left out for a device that is connected and confirms") {
+  Instance instance({"alice", "bob"}, {.config = "[limits]\nsync_messages_max = 10\n"});
+  Person phone = confirming_phone(instance);
+  phone.listen({"event.json/+"});
+  send_range(instance, 2, 40);
+  expect_range(phone, 2, 40);
+  // The new worker does not know what has been sent, and sends all that is not confirmed.
+  instance.kill_worker();
+  instance.start_worker();
+  expect_range(phone, 2, 40);
+  confirm(instance, phone, 40);
+  for (const Publication& publication : phone.mqtt.drain()) {
+    CHECK(publication.topic.find("event.json") == std::string::npos);
+  }
+}
