@@ -157,7 +157,10 @@ void Backlogs::ask(SessionNo session_no) {
     finish(session_no);
     return;
   }
-  // The client may have said `got` a moment ago, before it came back.
+  // The client may have said `got` a moment ago, before it came back. That is written before the
+  // list is read: only what is said from now on may be missing there. An earlier one beyond the
+  // newest message would swallow what was stored since.
+  run.confirmed.clear();
   needs_.cursors.after_raised([this, session_no, id = run.id] {
     if (current(session_no, id)) list(session_no);
   });

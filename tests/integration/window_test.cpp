@@ -89,6 +89,27 @@ TEST_CASE("window: what is sent again counts beside what the broker still holds"
   take_all(phone, 60, 5, 1);
 }
 
+TEST_CASE("window: a got beyond the newest message, while it is full, means the newest") {
+  Instance instance({"alice", "bob", "carol"}, {.config = window(20)});
+  Person phone = confirming_phone(instance);
+  send_from_carol(instance, 1, 1);
+  expect_from_carol(phone, 1, 1);
+  send_range(instance, 2, 40);
+  expect_range(phone, 2, 20);
+  CHECK(seqs(instance, phone).empty());
+  REQUIRE(phone.publish("got/carol", "4294967295") == 0);
+  eventually("it is written", [&] {
+    return instance.database().number(
+               "SELECT count(*) FROM device_marks d JOIN conversation_heads h USING"
+               " (conversation_id) WHERE d.got_seq = 1 AND h.last_seq = 1") == 1;
+  });
+  send_from_carol(instance, 2, 5);
+  confirm(instance, phone, 20);
+  expect_range(phone, 21, 40);
+  confirm(instance, phone, 40);
+  expect_from_carol(phone, 2, 5);
+}
+
 TEST_CASE("window: nothing is left out for a device that is connected and confirms") {
   Instance instance({"alice", "bob"}, {.config = "[limits]\nsync_messages_max = 10\n"});
   Person phone = confirming_phone(instance);
