@@ -21,7 +21,8 @@ void DeliveryPositions::set_confirms(SessionNo session_no, MonoMillis now) {
   if (found == sessions_.end() || found->second.confirms) return;
   auto& session = found->second;
   session.confirms = true;
-  session.taken = session.sent;  // it was paced: it has kept up
+  // It was paced, and has kept up with that: no more than a window is on its way.
+  session.taken = session.sent - std::min(session.packets, settings_.unconfirmed_max);
   session.look_at = {now.value + settings_.redeliver_after_ms};
   for (auto& [id, conversation] : session.conversations) conversation.progress_at = now;
 }
