@@ -375,7 +375,7 @@ bool Backlogs::send(const link::Session& session, Run& run, const StoredMessage&
   const auto packets = static_cast<std::uint32_t>(deliveries.size());
   for (auto& delivery : deliveries) needs_.plugin.deliver(std::move(delivery));
   const bool own = message.sender == session.user_id;
-  if (own || !needs_.positions.confirms(session.session_no)) run.pace.spend(packets);
+  if (own || !needs_.positions.confirms(session.session_no)) run.pace.sent(packets);
   needs_.positions.sent(session.session_no,
                         {message.conversation, message.message.seq, own ? 0 : packets}, mono_now());
   return packets > 0;
@@ -451,8 +451,7 @@ void Backlogs::stored(const link::Session& session,
   const auto found = runs_.find(session.session_no);
   if (found == runs_.end()) return;
   auto& run = found->second;
-  // Who is only paced must come nearer to the present, however much is said there.
-  run.pace.add(2 * packets_of(session));
+  run.pace.stored(packets_of(session));
   const bool may_observe = session.device.empty() && (run.observes || !run.listed);
   if (!may_observe && (run.state != State::active || run.overflowed)) return;
   const auto most = run.state == State::active ? live_max : waiting_live_max;

@@ -17,9 +17,9 @@
 #include <vector>
 
 #include "core/auto_got.hpp"
+#include "core/backlog_pace.hpp"
 #include "core/delivery_positions.hpp"
 #include "core/fan_out.hpp"
-#include "core/rate.hpp"
 #include "core/sessions.hpp"
 #include "worker/config.hpp"
 #include "worker/cursors.hpp"
@@ -104,7 +104,7 @@ class Backlogs {
     bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
     MonoMillis blocked_at;
-    TokenBucket pace;  // packets that nobody confirms
+    BacklogPace pace;  // packets that nobody confirms
   };
   void held(Run& run, const link::Session& session);
   void hold(SessionNo session_no);

@@ -22,7 +22,7 @@ constexpr auto tick_every = std::chrono::milliseconds{50};
 /// How many packets may be sent now.
 std::int64_t Backlogs::allowance(SessionNo session_no) {
   // What a client does not confirm is only paced: nobody can tell when it has it.
-  const auto paced = runs_.at(session_no).pace.level(mono_now());
+  const auto paced = runs_.at(session_no).pace.room(mono_now());
   if (!needs_.positions.confirms(session_no)) return paced;
   return paced <= 0 ? 0 : std::int64_t{needs_.positions.room(session_no)};
 }
