@@ -214,9 +214,9 @@ void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
   const auto outcomes = sql::outcomes_of(result->at(1));
   if (outcomes.size() != batch_.items.size()) {
     // The lane changed hands between the two statements (the next try will say so), or a
-    // conversation has lost its head: then the guilty message is found by dividing. What could be
-    // stored is committed.
-    batch_.in_doubt = true;
+    // conversation has lost its head: then the guilty message is found by dividing. The others are
+    // committed; one that is alone is not there.
+    batch_.in_doubt = batch_.items.size() > 1;
     failed({PgFault::Kind::error, "", "outcomes are missing"});
     return;
   }
