@@ -1,6 +1,7 @@
 #include "core/sessions.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "core/topic.hpp"
@@ -81,6 +82,10 @@ bool covers(const link::Session& session, std::string_view conv) {
   if ((session.feeds & feed::inbox_any) == 0) return false;
   return session.inbox_all || std::find(session.inbox_convs.begin(), session.inbox_convs.end(),
                                         conv) != session.inbox_convs.end();
+}
+
+std::uint32_t packets_of(const link::Session& session) {
+  return static_cast<std::uint32_t>(std::popcount(session.feeds & feed::inbox_any));
 }
 
 }  // namespace parley

@@ -52,4 +52,7 @@ class Sessions {
 /// Whether a session's inbox filters cover this conversation.
 bool covers(const link::Session& session, std::string_view conv);
 
+/// What one message of another user is to this session: a packet for each format.
+std::uint32_t packets_of(const link::Session& session);
+
 }  // namespace parley

@@ -13,20 +13,38 @@ Outlet::Outlet(std::string prefix, Sessions& sessions, Counters& counters)
       sessions_{sessions},
       counters_{counters} {}
 
-void Outlet::fence(Gate gate) {
-  // Nobody would see it: the gate would be lost, and everything behind it go to the wrong ones.
-  if (!fences_seen_) return;
-  if (publish(fence_topic_, {}, 0)) {
+/// @return whether what is published now reaches those that the gate is for
+bool Outlet::fence(Gate gate) {
+  if (fences_seen_ && publish(fence_topic_, {}, 0)) {
     gates_.publish(std::move(gate));
-  } else {
-    ++counters_.out_of_memory;
+    return true;
+  }
+  lose(gate);
+  // If nobody sees fences, those before are lost as well: everything reaches everybody.
+  if (!fences_seen_) return gate.only == 0;
+  ++counters_.out_of_memory;
+  return false;
+}
+
+/// What the gate was for does not happen: those whom it concerns are brought up to date again.
+void Outlet::lose(const Gate& gate) {
+  ++counters_.gates_lost;
+  if (gate.only != 0) sessions_.sync_again(gate.only);
+  for (const auto& done : gate.sync_done) sessions_.sync_again(done.session_no);
+  for (const auto& hold : gate.holds) {
+    // What went out behind it as live messages the worker takes for held back: all of it again.
+    sessions_.hold(hold);
+    sessions_.sync_again(hold.session_no);
   }
 }
 
 void Outlet::to_user(const User& user, const Item& item) {
   const std::uint32_t feed = feed_of(item.suffix);
   if (feed == 0 || (user.feeds & feed) == 0) return;
-  if (gates_.needs_gate(item.only)) fence({item.only});
+  if (gates_.needs_gate(item.only) && !fence({item.only})) {
+    if ((feed & feed::content_any) != 0) missed(user, item.only);
+    return;
+  }
 
   OutProperties properties;
   if (user.has_mqtt5) {
@@ -41,6 +59,16 @@ void Outlet::to_user(const User& user, const Item& item) {
   } else {
     ++counters_.out_of_memory;
   }
+}
+
+/// The broker has no memory for a gate, and without it something would go to the wrong ones.
+void Outlet::missed(const User& user, SessionNo only) {
+  if (only == 0) {
+    for (const Session* session : user.sessions) sessions_.sync_again(session->no);
+    return;
+  }
+  // More of what it lacks is on its way already, and would leave a gap: it has to come back.
+  if (Session* session = sessions_.find(only); session != nullptr) sessions_.doom(*session);
 }
 
 void Outlet::turn_over(std::vector<link::SyncDone> sync_done, std::vector<link::Hold> holds) {
@@ -75,16 +103,7 @@ bool Outlet::lets_through(const Session& session, std::uint32_t of) const {
 }
 
 void Outlet::begin_tick() {
-  for (const Gate& gate : gates_.take_lost()) {
-    ++counters_.gates_lost;
-    if (gate.only != 0) sessions_.sync_again(gate.only);
-    for (const auto& done : gate.sync_done) sessions_.sync_again(done.session_no);
-    for (const auto& hold : gate.holds) {
-      // What went out behind it as live messages the worker takes for held back: all of it again.
-      sessions_.hold(hold);
-      sessions_.sync_again(hold.session_no);
-    }
-  }
+  for (const Gate& gate : gates_.take_lost()) lose(gate);
 }
 
 }  // namespace parley::plugin

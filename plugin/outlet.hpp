@@ -68,7 +68,9 @@ class Outlet {
   void end_tick() { gates_.end_tick(); }
 
  private:
-  void fence(Gate gate);
+  bool fence(Gate gate);
+  void lose(const Gate& gate);
+  void missed(const User& user, SessionNo only);
 
   const std::string prefix_;
   const std::string fence_topic_;

@@ -58,7 +58,7 @@ struct Session {
   std::string device;  // empty: not a named device
   User* user = nullptr;
   Life life = Life::fresh;
-  bool doomed = false;  // its token is no longer good: nothing is allowed until it is gone
+  bool doomed = false;  // it has to go (see doom): nothing is allowed until it is gone
   SessionFeeds feeds;
   bool syncing = false;       // contents wait until the worker has sent what it missed
   std::uint32_t sync_no = 0;  // how often that was; an answer to an earlier time does not count
@@ -114,7 +114,8 @@ class Sessions {
   void disconnect(Session& session);
   /// The broker uses the pointer for somebody else now.
   void forget(const mosquitto* client);
-  /// Its token is no longer good: disconnected at the tick.
+  /// Its token is no longer good, or it would get what follows without something before it:
+  /// disconnected at the tick.
   void doom(Session& session);
 
   void subscribe(Session& session, std::string_view filter, const FilterGrant& grant);

@@ -1,7 +1,6 @@
 #include "worker/backlog.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <chrono>
 #include <utility>
 
@@ -17,15 +16,8 @@ constexpr std::size_t active_max = 32;              // runs at once; the others 
 constexpr std::int64_t page_max = 200;              // messages
 constexpr std::size_t page_bytes_max = 128 * 1024;  // as stored; about
 constexpr auto retry_after = std::chrono::milliseconds{300};
-constexpr std::size_t live_max = 4'096;         // messages kept per session while it catches up
-constexpr std::uint32_t silent_for_ms = 1'000;  // how long a full window waits for the first `got`
-constexpr auto tick_every = std::chrono::milliseconds{50};
+constexpr std::size_t live_max = 4'096;        // messages kept per session while it catches up
 constexpr std::size_t waiting_live_max = 256;  // … that is not at its turn yet
-
-/// What one message of another user is to this session.
-std::uint32_t packets_of(const link::Session& session) {
-  return static_cast<std::uint32_t>(std::popcount(session.feeds & feed::inbox_any));
-}
 }  // namespace
 
 Backlogs::Backlogs(asio::io_context& loop, Needs needs, Settings settings)
@@ -83,7 +75,10 @@ void Backlogs::held(Run& run, const link::Session& session) {
     run.anew = run.anew || session.sync_no >= run.sync_no;
     return;
   }
-  if (run.anew || session.sync_no != run.sync_no) needs_.positions.begin(session.session_no);
+  if (run.anew || session.sync_no != run.sync_no) {
+    needs_.positions.begin(session.session_no);
+    run.listed = false;
+  }
   run.sync_no = session.sync_no;
   enqueue(session.session_no, run);
 }
@@ -95,12 +90,9 @@ void Backlogs::hold(SessionNo session_no) {
   run.state = State::holding;
   run.sync_no = session->sync_no + 1;
   run.hold_no = next_hold_no_++;
+  run.listed = true;  // it has been brought up to date: from there on it gets everything
   needs_.sessions.hold(session_no);
   needs_.plugin.hold({session_no, run.hold_no});
-}
-
-void Backlogs::hold_full() {
-  for (const auto session_no : std::exchange(full_, {})) hold(session_no);
 }
 
 void Backlogs::drop(SessionNo session_no) {
@@ -165,7 +157,10 @@ void Backlogs::ask(SessionNo session_no) {
     finish(session_no);
     return;
   }
-  // The client may have said `got` a moment ago, before it came back.
+  // The client may have said `got` a moment ago, before it came back. That is written before the
+  // list is read: only what is said from now on may be missing there. An earlier one beyond the
+  // newest message would swallow what was stored since.
+  run.confirmed.clear();
   needs_.cursors.after_raised([this, session_no, id = run.id] {
     if (current(session_no, id)) list(session_no);
   });
@@ -224,13 +219,17 @@ void Backlogs::follow(SessionNo session_no) {
     // miss some, so it is taken for such a one.
     const auto kind = result ? sql::session_kind_of(result->at(0))
                              : sql::SessionKind{up->device.empty(), !up->device.empty()};
-    needs_.positions.drop(session_no);
     if (kind.confirms) {
+      // What was sent to it does not count any more, but the broker may still hold it.
+      if (needs_.positions.follows(session_no)) needs_.positions.begin(session_no);
       needs_.auto_got.drop(session_no);
       // Nobody knows what it has been sent and has not confirmed: from its mark on, again.
       hold(session_no);
       needs_.turn();
-    } else if (!kind.observes) {
+      return;
+    }
+    needs_.positions.drop(session_no);
+    if (!kind.observes) {
       needs_.auto_got.follow(session_no, up->user_id, up->device, got_after_ms(up->keep_alive_s));
     }
   });
@@ -290,14 +289,6 @@ void Backlogs::truncated(const link::Session& session, const sql::Behind& behind
     delivery.qos = 1;
     needs_.plugin.deliver(std::move(delivery));
   }
-}
-
-/// How many packets may be sent now.
-std::int64_t Backlogs::allowance(SessionNo session_no) {
-  // What a client does not confirm is only paced: nobody can tell when it has it.
-  const auto paced = runs_.at(session_no).pace.level(mono_now());
-  if (!needs_.positions.confirms(session_no)) return paced;
-  return paced <= 0 ? 0 : std::int64_t{needs_.positions.room(session_no)};
 }
 
 void Backlogs::next_page(SessionNo session_no) {
@@ -384,7 +375,7 @@ bool Backlogs::send(const link::Session& session, Run& run, const StoredMessage&
   const auto packets = static_cast<std::uint32_t>(deliveries.size());
   for (auto& delivery : deliveries) needs_.plugin.deliver(std::move(delivery));
   const bool own = message.sender == session.user_id;
-  if (own || !needs_.positions.confirms(session.session_no)) run.pace.spend(packets);
+  if (own || !needs_.positions.confirms(session.session_no)) run.pace.sent(packets);
   needs_.positions.sent(session.session_no,
                         {message.conversation, message.message.seq, own ? 0 : packets}, mono_now());
   return packets > 0;
@@ -405,118 +396,6 @@ void Backlogs::applied() {
     const auto found = runs_.find(session_no);
     if (found != runs_.end() && found->second.state == State::active) next_page(session_no);
   }
-}
-
-/// Nothing more may be sent to it now: another one's turn.
-void Backlogs::block(SessionNo session_no, Run& run) {
-  run.state = State::blocked;
-  run.blocked_at = mono_now();
-  run.id = ++last_id_;
-  run.wait_for = 0;
-  run.todo.clear();
-  run.live.clear();
-  run.overflowed = true;
-  --active_;
-  blocked_.insert(session_no);
-  next_waiting();
-}
-
-bool Backlogs::may_wake(SessionNo session_no) {
-  const auto* session = needs_.sessions.find(session_no);
-  if (session == nullptr) return false;
-  // Not for a handful, as each time costs a look at all the user's conversations; but for less than
-  // a client may have left unconfirmed that confirms every hundred messages, in three formats.
-  const auto& delivery = settings_.delivery;
-  auto enough = delivery.unconfirmed_max / 8;
-  if (!needs_.positions.confirms(session_no)) {
-    enough = std::min(delivery.unconfirmed_max / 2, delivery.paced_per_s / 4);
-  }
-  return allowance(session_no) >= std::max(enough, packets_of(*session));
-}
-
-/// Who never says anything, or has been sent everything in vain, gets more nevertheless: little by
-/// little, so that the broker keeps it for a client that takes it slowly.
-void Backlogs::extend_if_silent(SessionNo session_no) {
-  auto& run = runs_.at(session_no);
-  const auto& positions = needs_.positions;
-  const bool silent = positions.is_silent(session_no);
-  const bool exhausted = positions.is_exhausted(session_no);
-  if ((!silent && !exhausted) || positions.room(session_no) > 0) return;
-  const auto& delivery = settings_.delivery;
-  // The first time what the broker keeps by default, 1,000: most clients of this kind have it all
-  // then.
-  const bool first = silent && !positions.was_extended(session_no);
-  const std::int64_t after_ms =
-      first ? std::min(silent_for_ms, delivery.redeliver_after_ms) : delivery.redeliver_after_ms;
-  if (mono_now().value - run.blocked_at.value < after_ms) return;
-  run.blocked_at = mono_now();
-  needs_.positions.extend(session_no, delivery.unconfirmed_max / 2 * (first ? 3 : 1));
-}
-
-void Backlogs::wake_blocked() {
-  std::vector<SessionNo> due;
-  for (const auto session_no : blocked_) {
-    extend_if_silent(session_no);
-    if (may_wake(session_no)) due.push_back(session_no);
-  }
-  for (const auto session_no : due) wake(session_no);
-}
-
-void Backlogs::wake(SessionNo session_no) {
-  blocked_.erase(session_no);
-  const auto found = runs_.find(session_no);
-  if (found != runs_.end()) enqueue(session_no, found->second);
-}
-
-std::vector<SessionNo> Backlogs::due_now() {
-  // It looks at all sessions: not more often than it has to be exact.
-  const auto now = mono_now();
-  const std::int64_t every_ms = std::min(settings_.delivery.redeliver_after_ms / 10, 1'000U);
-  if (now.value - looked_at_.value < every_ms) return {};
-  looked_at_ = now;
-  return needs_.positions.due(now);
-}
-
-void Backlogs::tick() {
-  tick_timer_.expires_after(tick_every);
-  tick_timer_.async_wait([this](const asio::error_code& error) {
-    if (error) return;
-    for (const auto session_no : due_now()) {
-      const auto found = runs_.find(session_no);
-      if (found == runs_.end()) {
-        log::info("event=redeliver session={}", session_no);
-        hold(session_no);
-      } else if (found->second.state == State::active) {
-        found->second.id = ++last_id_;
-        ask(session_no);
-      }
-      // A blocked one has room now.
-    }
-    wake_blocked();
-    needs_.turn();
-    tick();
-  });
-}
-
-void Backlogs::got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms) {
-  const auto now = mono_now();
-  if (confirms) needs_.auto_got.drop(session_no);
-  if (confirms && !needs_.positions.confirms(session_no)) {
-    const bool seen = needs_.positions.follows(session_no);
-    if (!seen) needs_.positions.begin(session_no);
-    needs_.positions.set_confirms(session_no, now);
-    if (!seen) hold(session_no);  // what it was sent before is not known
-  }
-  needs_.positions.got(session_no, conversation, seq, now);
-  const auto found = runs_.find(session_no);
-  if (found == runs_.end()) return;
-  auto& confirmed = found->second.confirmed[conversation];
-  confirmed = std::max(confirmed, seq);
-  for (auto& behind : found->second.todo) {
-    if (behind.conversation != conversation) continue;
-    behind.got_seq = std::max(behind.got_seq, std::min(seq, behind.last_seq));
-  }
-  if (blocked_.contains(session_no) && may_wake(session_no)) wake(session_no);
 }
 
 void Backlogs::settle(SessionNo session_no) {
@@ -545,6 +424,10 @@ void Backlogs::settle(SessionNo session_no) {
       needs_.auto_got.published(session_no, live.message->conversation, live.message->message.seq,
                                 mono_now());
     }
+    if (!run.observes && needs_.positions.room(session_no) == 0) {
+      block(session_no, run);  // live messages have no more room than these had
+      return;
+    }
     finish(session_no);
     needs_.turn();
   });
@@ -568,8 +451,7 @@ void Backlogs::stored(const link::Session& session,
   const auto found = runs_.find(session.session_no);
   if (found == runs_.end()) return;
   auto& run = found->second;
-  // Who is only paced must come nearer to the present, however much is said there.
-  run.pace.add(2 * packets_of(session));
+  run.pace.stored(packets_of(session));
   const bool may_observe = session.device.empty() && (run.observes || !run.listed);
   if (!may_observe && (run.state != State::active || run.overflowed)) return;
   const auto most = run.state == State::active ? live_max : waiting_live_max;
@@ -578,16 +460,6 @@ void Backlogs::stored(const link::Session& session,
     run.live.pop_front();
   }
   run.live.push_back({message, is_room, std::string{conv}});
-}
-
-void Backlogs::live(const link::Session& session, const StoredMessage& message) {
-  const auto session_no = session.session_no;
-  const auto now = mono_now();
-  const bool own = message.sender == session.user_id;
-  needs_.auto_got.published(session_no, message.conversation, message.message.seq, now);
-  needs_.positions.sent(
-      session_no, {message.conversation, message.message.seq, own ? 0 : packets_of(session)}, now);
-  if (needs_.positions.room(session_no) == 0) full_.push_back(session_no);
 }
 
 }  // namespace parley

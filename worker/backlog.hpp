@@ -1,7 +1,7 @@
 // What a session lacks, sent to it alone: what it missed when it subscribes an inbox, before
 // anything live; and what its device has not confirmed in time, once more (docs/protocol.md,
-// "Backlog" and "Got"; docs/adr/0005). One run at a time for each session; never more on its way
-// than the broker keeps for a client.
+// "Backlog" and "Got"; docs/adr/0005, 0007). One run at a time for each session; never more on its
+// way than the broker keeps for a client.
 #pragma once
 
 #include <asio/io_context.hpp>
@@ -17,9 +17,9 @@
 #include <vector>
 
 #include "core/auto_got.hpp"
+#include "core/backlog_pace.hpp"
 #include "core/delivery_positions.hpp"
 #include "core/fan_out.hpp"
-#include "core/rate.hpp"
 #include "core/sessions.hpp"
 #include "worker/config.hpp"
 #include "worker/cursors.hpp"
@@ -104,7 +104,7 @@ class Backlogs {
     bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
     MonoMillis blocked_at;
-    TokenBucket pace;  // packets that nobody confirms
+    BacklogPace pace;  // packets that nobody confirms
   };
   void held(Run& run, const link::Session& session);
   void hold(SessionNo session_no);
@@ -125,6 +125,7 @@ class Backlogs {
   void retry(SessionNo session_no);
   std::vector<SessionNo> due_now();
   void tick();
+  [[nodiscard]] std::uint32_t enough_room(SessionNo session_no);
   [[nodiscard]] bool may_wake(SessionNo session_no);
   void extend_if_silent(SessionNo session_no);
   void wake_blocked();

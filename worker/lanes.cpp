@@ -82,7 +82,11 @@ class Lanes::Lane {
         timer_{loop},
         database_{loop, "lane " + std::to_string(lane), uri},
         random_{static_cast<std::minstd_rand::result_type>(epoch * 31 + lane + 1)} {
-    database_.on_ready([this] { pump(); });
+    database_.on_ready([this] {
+      handlers_.connected();
+      pump();
+    });
+    database_.on_lost([this] { handlers_.lost(); });
   }
 
   void start() { database_.start(); }
@@ -140,6 +144,7 @@ class Lanes::Lane {
   std::deque<Batch> divided_;  // halves of a batch that failed: before anything newer
   Batch batch_;
   bool busy_ = false;
+  bool retry_due_ = false;     // it may be tried again now
   bool rolled_back_ = false;   // nothing of the batch is in the database; it is tried again
   bool no_partition_ = false;  // said the last failure
   int retry_delay_ms_ = 0;
@@ -147,8 +152,13 @@ class Lanes::Lane {
 };
 
 void Lanes::Lane::pump() {
-  if (busy_ || (waiting_.empty() && divided_.empty()) || !handlers_.may_start()) return;
-  if (!database_.ready()) return;  // on_ready calls again
+  if (busy_ ? !retry_due_ : waiting_.empty() && divided_.empty()) return;
+  // A repeated batch, too, is not to wait in the link: it would be sent to whatever comes back.
+  if (!handlers_.may_start() || !database_.ready()) return;  // on_ready calls again
+  if (std::exchange(retry_due_, false)) {
+    send();
+    return;
+  }
   if (divided_.empty()) {
     batch_ = next_batch();
   } else {
@@ -258,7 +268,9 @@ void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
   const bool not_owned = batch_.carried_out && result->at(1).count() == 0;
   if (outcomes.size() != batch_.items.size() || not_owned) {
     // The lane changed hands between the two statements (the next try will say so), or a
-    // conversation has lost its head: then the guilty message is found by dividing.
+    // conversation has lost its head: then the guilty message is found by dividing. The others are
+    // committed; one that is alone is not there.
+    batch_.in_doubt = batch_.items.size() > 1;
     failed({PgFault::Kind::error, "", "outcomes are missing"});
     return;
   }
@@ -356,7 +368,9 @@ void Lanes::Lane::retry() {
   const int jitter = static_cast<int>(random_() % static_cast<unsigned>(retry_delay_ms_ / 2 + 1));
   timer_.expires_after(std::chrono::milliseconds{retry_delay_ms_ + jitter});
   timer_.async_wait([this](const asio::error_code& error) {
-    if (!error) send();
+    if (error) return;
+    retry_due_ = true;
+    pump();
   });
 }
 

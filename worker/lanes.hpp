@@ -64,8 +64,11 @@ class Lanes {
     std::function<void()> superseded;
     /// There may be no partition for now.
     std::function<void()> partition_missing;
-    /// Whether new batches may start (the plugin keeps up).
+    /// Whether batches may start, or be tried again (the plugin keeps up, the clocks are good).
     std::function<bool()> may_start;
+    /// A lane's connection to the database is gone; it is there (again).
+    std::function<void()> lost;
+    std::function<void()> connected;
   };
   Lanes(asio::io_context& loop, const std::string& uri, std::uint32_t lanes, std::uint64_t epoch,
         MembersCache& members, Handlers handlers);

@@ -3,7 +3,6 @@
 #include <libpq-fe.h>
 
 #include <CLI/CLI.hpp>
-#include <asio/connect.hpp>
 #include <asio/io_context.hpp>
 #include <asio/ip/tcp.hpp>
 #include <chrono>
@@ -33,8 +32,11 @@ volatile std::sig_atomic_t stop_asked = 0;
 /// Waits for the database: at a common start of the machine it may come later than we do.
 Connection connect(const std::string& uri) {
   bool reported = false;
+  // Else libpq waits for a host that does not answer as long as TCP does.
+  const char* const keys[] = {"connect_timeout", "dbname", nullptr};
+  const char* const values[] = {"2", uri.c_str(), nullptr};
   while (stop_asked == 0) {
-    Connection connection{PQconnectdb(uri.c_str()), &PQfinish};
+    Connection connection{PQconnectdbParams(keys, values, 1), &PQfinish};
     if (PQstatus(connection.get()) == CONNECTION_OK) return connection;
     if (!reported) {
       parley::log::warn("event=database_waiting err={}",
@@ -46,17 +48,29 @@ Connection connect(const std::string& uri) {
   return {nullptr, &PQfinish};
 }
 
+/// Whether somebody listens there. A host that does not answer at all must not keep us from hearing
+/// that we are to stop.
+asio::error_code try_connect(const asio::ip::tcp::endpoint& where) {
+  asio::io_context loop;
+  asio::ip::tcp::socket socket{loop};
+  asio::error_code error = asio::error::timed_out;
+  socket.async_connect(where, [&error](const asio::error_code& outcome) { error = outcome; });
+  loop.run_for(std::chrono::seconds{1});
+  return error;
+}
+
 /// Waits until somebody listens where the broker should be.
 bool wait_for_broker(const parley::BrokerConfig& broker) {
   bool reported = false;
   while (stop_asked == 0) {
     asio::io_context loop;
     asio::ip::tcp::resolver resolver{loop};
-    asio::ip::tcp::socket socket{loop};
     asio::error_code error;
-    const auto addresses = resolver.resolve(broker.host, std::to_string(broker.port), error);
-    if (!error) asio::connect(socket, addresses, error);
-    if (!error) return true;
+    for (const auto& address : resolver.resolve(broker.host, std::to_string(broker.port), error)) {
+      error = try_connect(address.endpoint());
+      if (!error) return true;
+      if (stop_asked != 0) return false;
+    }
     if (!reported) {
       parley::log::warn("event=broker_waiting host={} port={} err={}", broker.host, broker.port,
                         parley::log::quoted(error.message()));

@@ -128,7 +128,7 @@ void PgLink::lost(const std::string& why) {
     reported_lost_ = true;
   }
   close();
-  state_ = State::waiting;
+  if (std::exchange(state_, State::waiting) == State::ready && on_lost_) on_lost_();
   retry_delay_ms_ = std::min(retry_delay_ms_ == 0 ? 50 : retry_delay_ms_ * 2, retry_delay_ms_max);
   retry_.expires_after(std::chrono::milliseconds{retry_delay_ms_});
   retry_.async_wait([this](const asio::error_code& error) {

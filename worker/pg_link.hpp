@@ -71,6 +71,8 @@ class PgLink {
   }
   /// Called when the connection is there (again).
   void on_ready(std::function<void()> fn) { on_ready_ = std::move(fn); }
+  /// Called when it is gone.
+  void on_lost(std::function<void()> fn) { on_lost_ = std::move(fn); }
 
  private:
   enum class State { stopped, waiting, connecting, ready };
@@ -123,6 +125,7 @@ class PgLink {
   std::deque<Job> in_flight_;
   std::function<void(std::string, std::string)> on_notify_;
   std::function<void()> on_ready_;
+  std::function<void()> on_lost_;
 };
 
 }  // namespace parley

@@ -16,19 +16,8 @@ constexpr std::int64_t ask_again_ms = 200;
 constexpr std::size_t batches_window = 64;  // sent and not applied
 constexpr std::size_t held_bytes_max = 32 * 1024 * 1024;
 constexpr std::size_t ranges_max = 64;
-constexpr std::size_t overfull_bytes = 4 * link::frame_bytes_target;
-constexpr std::size_t overfull_items = 4 * link::frame_deliveries_max;
 constexpr auto tick_every = std::chrono::milliseconds{100};
 constexpr int probing_hellos_max = 8;
-
-std::size_t bytes_of(const link::Delivery& delivery) {
-  std::size_t bytes = 32 + delivery.suffix.size() + delivery.payload.size();
-  for (const auto& name : delivery.to) bytes += name.size() + 4;
-  for (const auto& property : delivery.properties)
-    bytes += property.key.size() + property.value.size() + 8;
-  if (delivery.correlation_data) bytes += delivery.correlation_data->size();
-  return bytes;
-}
 
 /// Whether a test wants this frame to be lost.
 bool is_lost(const link::WorkerFrame& frame) {
@@ -230,59 +219,46 @@ void PluginLink::deliver(link::Delivery delivery) {
 }
 
 void PluginLink::add(link::Delivery delivery) {
-  // A message's deliveries and its commit travel together if they can: a worker that dies in
-  // between would deliver them twice. So a full batch is closed between two messages, and within
-  // one only when it is very large.
-  const bool full =
-      filling_bytes_ > link::frame_bytes_target || filling_items_ >= link::frame_deliveries_max;
-  const bool overfull = filling_bytes_ > overfull_bytes || filling_items_ >= overfull_items;
-  // Deliveries come first in a batch, then what turns sessions over.
-  const bool turned_over = !filling_.sync_done.empty() || !filling_.holds.empty();
-  if ((full && between_messages_) || overfull || turned_over) close_batch();
-  between_messages_ = false;
-  filling_bytes_ += bytes_of(delivery);
-  filling_items_ += std::max<std::size_t>(1, delivery.to.size());
-  filling_.deliveries.push_back(std::move(delivery));
+  end_before(OutboundFilling::Next::delivery);
+  filling_.add(std::move(delivery));
 }
 
 void PluginLink::sync_done(const link::SyncDone& done) {
-  if (!filling_.holds.empty()) close_batch();
-  filling_.sync_done.push_back(done);
-  ++filling_items_;
+  end_before(OutboundFilling::Next::sync_done);
+  filling_.add(done);
 }
 
 void PluginLink::hold(const link::Hold& hold) {
-  filling_.holds.push_back(hold);
-  ++filling_items_;
+  end_before(OutboundFilling::Next::hold);
+  filling_.add(hold);
 }
 
 void PluginLink::generations(std::vector<link::Generation> some, bool first, bool last) {
-  if (filling_items_ > 0) close_batch();
-  filling_bytes_ += some.size() * 16;
-  filling_items_ += 1;
-  filling_.generations = std::move(some);
-  filling_.generations_first = first;
-  filling_.generations_last = last;
+  end_before(OutboundFilling::Next::generations);
+  filling_.add(std::move(some), first, last);
   close_batch();
 }
 
 void PluginLink::done(const Origin& origin) {
   in_.done(origin.spool_id, origin.ingest_no);
   commit_news_ = true;
-  between_messages_ = true;
+  filling_.between_messages();
+}
+
+void PluginLink::end_before(OutboundFilling::Next next) {
+  if (filling_.ends_before(next)) close_batch();
 }
 
 void PluginLink::close_batch() {
-  filling_.commit = in_.tracker().commit(ranges_max);
+  const auto bytes = filling_.bytes();
+  auto batch = filling_.take();
+  batch.commit = in_.tracker().commit(ranges_max);
   commit_news_ = false;
-  out_.push(std::exchange(filling_, {}), filling_bytes_ + 64);
-  filling_bytes_ = 0;
-  filling_items_ = 0;
-  between_messages_ = true;
+  out_.push(std::move(batch), bytes + 64);
 }
 
 void PluginLink::flush() {
-  if (filling_items_ > 0 || (commit_news_ && welcomed_)) close_batch();
+  if (!filling_.empty() || (commit_news_ && welcomed_)) close_batch();
   send_due();
 }
 

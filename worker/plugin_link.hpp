@@ -11,6 +11,7 @@
 
 #include "core/inbound_stream.hpp"
 #include "core/link.hpp"
+#include "core/outbound_filling.hpp"
 #include "core/outbound_stream.hpp"
 #include "worker/config.hpp"
 #include "worker/mqtt_link.hpp"
@@ -69,7 +70,7 @@ class PluginLink {
   /// From now on nothing more is taken from the plugin: its spool keeps that.
   void take_no_more() { taking_ = false; }
   /// Nothing is waiting for the plugin.
-  [[nodiscard]] bool drained() const { return out_.held() == 0 && filling_items_ == 0; }
+  [[nodiscard]] bool drained() const { return out_.held() == 0 && filling_.empty(); }
 
   bool publish_retained(const std::string& topic, std::string_view payload) {
     return mqtt_.publish_retained(topic, payload);
@@ -86,6 +87,7 @@ class PluginLink {
   void hand_over(link::SpooledRecord record);
   void say_hello();
   void add(link::Delivery delivery);
+  void end_before(OutboundFilling::Next next);
   void close_batch();
   void send_due();
   void send(link::WorkerFrame frame);
@@ -101,10 +103,7 @@ class PluginLink {
 
   InboundStream in_;
   OutboundStream out_;
-  link::OutboundBatch filling_;
-  std::size_t filling_bytes_ = 0;
-  std::size_t filling_items_ = 0;
-  bool between_messages_ = true;
+  OutboundFilling filling_;
   std::uint64_t applied_total_ = 0;
   bool commit_news_ = false;
   bool received_news_ = false;

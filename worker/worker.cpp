@@ -174,14 +174,12 @@ Lanes::Handlers Worker::lane_handlers() {
     plugin_.publish_retained(status_topic(config_.broker.prefix), "offline");
     end(Ending::superseded);
   };
-  handlers.partition_missing = [this] {
-    database_.submit({sql::make_partitions()}, [](const auto& result) {
-      if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
-    });
-  };
+  handlers.partition_missing = [this] { make_partitions(); };
+  handlers.lost = [this] { forget_clock(); };
+  handlers.connected = [this] { check_clock(); };
   // Until the sessions are known it would have to be published to everybody in every form.
   handlers.may_start = [this] {
-    return plugin_.sessions_sure() && !plugin_.congested() && clock_known_ && !clock_off_;
+    return plugin_.sessions_sure() && !plugin_.congested() && clock_state_ == Clock::good;
   };
   return handlers;
 }
@@ -206,6 +204,7 @@ void Worker::start() {
     if (plugin_.is_up()) push_generations();
     check_clock();
   });
+  database_.on_lost([this] { forget_clock(); });
   database_.start();
   names_.start();
   lanes_.start();
@@ -269,32 +268,43 @@ void Worker::check_clock() {
   if (!newest_known_) queries.push_back(sql::newest_message());
   database_.submit(std::move(queries), [this](const auto& result) {
     checking_clock_ = false;
+    if (std::exchange(clock_stale_, false)) {
+      if (database_.ready()) check_clock();
+      return;
+    }
     if (!result) return;
     const auto database = sql::database_clock_of(result->at(0));
     if (result->size() > 1) clock_.newest(sql::newest_message_of(result->at(1)));
     newest_known_ = true;
     const bool off = clock_.is_off(database, wall_now());
     if (!off && std::exchange(stored_, false)) clock_.newest(database);
-    const bool first = !std::exchange(clock_known_, true);
-    if (first) turn();  // the lanes have waited for it
-    if (off != std::exchange(clock_off_, off)) {
+    const auto before = std::exchange(clock_state_, off ? Clock::off : Clock::good);
+    if (before != clock_state_) {
       if (off) {
         log::error("event=clock_off database_ms={} own_ms={} note=\"nothing is stored\"",
                    database.value, wall_now().value);
       } else {
-        log::info("event=clock_back");
+        if (before == Clock::off) log::info("event=clock_back");
+        make_partitions();
       }
-      turn();
+      turn();  // the lanes have waited for it
     }
     tell_status();
   });
 }
 
+/// The database, or its host, may come back with another clock.
+void Worker::forget_clock() {
+  // One that is off stays so until it is seen to be good: that is what the status says.
+  if (clock_state_ == Clock::good) clock_state_ = Clock::unknown;
+  clock_stale_ = checking_clock_;
+}
+
 /// "degraded" exactly while messages wait for the operator: for a clock, or for a partition.
 void Worker::tell_status() {
-  const bool degraded = clock_off_ || lanes_.no_partition();
+  const bool degraded = clock_state_ == Clock::off || lanes_.no_partition();
   if (degraded == std::exchange(degraded_, degraded)) return;
-  if (degraded && !clock_off_) {
+  if (degraded && clock_state_ != Clock::off) {
     log::error("event=no_partition note=\"there is none for now: nothing is stored\"");
   }
   if (plugin_.is_up()) announce();
@@ -340,11 +350,7 @@ void Worker::generations_from(UserId after_user, const std::string& after_device
 
 void Worker::housekeeping() {
   // One that waits for the database is enough: it may be away for days.
-  if (database_.waiting() < 10) {
-    database_.submit({sql::make_partitions()}, [](const auto& result) {
-      if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
-    });
-  }
+  if (database_.waiting() < 10) make_partitions();
   if (plugin_.is_up() && generations_changed_) push_generations();
   if (const auto dropped = plugin_.dropped_frames(); dropped != dropped_frames_) {
     log::warn("event=frames_dropped count={}", dropped - dropped_frames_);
@@ -353,6 +359,14 @@ void Worker::housekeeping() {
   minute_.expires_after(std::chrono::minutes{1});
   minute_.async_wait([this](const asio::error_code& error) {
     if (!error) housekeeping();
+  });
+}
+
+/// For now and the months to come. Not by a clock that is wrong: they would stay for ever.
+void Worker::make_partitions() {
+  if (clock_state_ != Clock::good) return;
+  database_.submit({sql::make_partitions()}, [](const auto& result) {
+    if (!result) log::error("event=partitions_failed err={}", log::quoted(result.error().what));
   });
 }
 
@@ -409,7 +423,8 @@ void Worker::stop_gracefully() {
 void Worker::when_drained() {
   cursors_.flush();
   // What may not be stored now is in the spool.
-  const bool lanes_rest = lanes_.waiting() == 0 || clock_off_ || lanes_.no_partition();
+  const bool lanes_rest =
+      lanes_.waiting() == 0 || clock_state_ == Clock::off || lanes_.no_partition();
   const bool drained = lanes_rest && cursors_.idle() && plugin_.drained();
   if (drained || !plugin_.is_up() || mono_now() >= stop_deadline_) {
     plugin_.publish_retained(status_topic(config_.broker.prefix), "offline");

@@ -60,6 +60,8 @@ class Worker {
   void auto_got();
   void every_second();
   void check_clock();
+  void forget_clock();
+  void make_partitions();
   void tell_status();
   void turn();
   void end_turn();
@@ -96,9 +98,11 @@ class Worker {
   ClockCheck clock_;
   bool newest_known_ = false;
   bool checking_clock_ = false;
-  bool clock_known_ = false;
-  bool stored_ = false;  // something, since the clock was looked at
-  bool clock_off_ = false;
+  /// Whether messages may be stored by the clocks. Another database may come back than was lost.
+  enum class Clock { unknown, good, off };
+  Clock clock_state_ = Clock::unknown;
+  bool clock_stale_ = false;  // the answer that is awaited is from before
+  bool stored_ = false;       // something, since the clock was looked at
   bool degraded_ = false;
   bool pushing_generations_ = false;
   bool generations_changed_ = false;

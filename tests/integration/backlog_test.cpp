@@ -334,3 +334,45 @@ TEST_CASE(
   for (auto& person : friends) REQUIRE(person.publish("send/bob/second", "again") == 0);
   CHECK(Json::parse(phone.expect_text("inbox.json/+"))["text"] == "again");
 }
+
+TEST_CASE("backlog: a conversation that has lost its head keeps nobody from catching up") {
+  Instance instance{"alice", "bob"};
+  std::vector<Person> friends;
+  for (int i = 0; i < 6; ++i) {
+    instance.user(with_number("friend", i));
+    friends.push_back(instance.person(with_number("friend", i)));
+    friends.back().listen({"ack/+"});
+    REQUIRE(friends.back().send("bob", "hello", "first") == "stored 1");
+  }
+  instance.database().query(
+      "DELETE FROM conversation_heads WHERE conversation_id ="
+      " (SELECT m.conversation_id FROM messages m JOIN users u ON u.user_id = m.sender_id"
+      "  WHERE u.name = 'friend0')");
+  // While the lanes wait for the table, one message of each friend comes: they are one batch then.
+  Database other{instance.database_uri()};
+  other.query("BEGIN");
+  other.query("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE");
+  for (int i = 4; i < 6; ++i) {
+    REQUIRE(friends[static_cast<std::size_t>(i)].publish("send/bob/second", "again") == 0);
+  }
+  eventually("both lanes wait", [&] {
+    return instance.database().number("SELECT count(*) FROM pg_locks WHERE NOT granted") == 2;
+  });
+  for (int i = 0; i < 4; ++i) {
+    REQUIRE(friends[static_cast<std::size_t>(i)].publish("send/bob/second", "again") == 0);
+  }
+  other.query("COMMIT");
+  eventually("its lane has found out", [&] {
+    return instance.worker().log().find("outcomes are missing") != std::string::npos;
+  });
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  for (int i = 1; i < 6; ++i) {
+    const std::string conv = with_number("inbox.json/friend", i);
+    CHECK(Json::parse(phone.expect_text(conv))["seq"] == 1);
+    CHECK(Json::parse(phone.expect_text(conv))["seq"] == 2);
+  }
+  // In the other lane.
+  REQUIRE(friends[1].publish("send/bob/third", "once more") == 0);
+  CHECK(Json::parse(phone.expect_text("inbox.json/friend1"))["seq"] == 3);
+}

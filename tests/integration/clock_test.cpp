@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "tests/support/instance.hpp"
 
@@ -22,10 +23,11 @@ struct Clocked {
   Postgres postgres{{.environment = database_clock.environment()}};
   std::optional<Instance> instance;
 
-  Clocked() {
+  explicit Clocked(bool proxied = false) {
     instance.emplace(std::initializer_list<std::string>{"alice", "bob"},
                      InstanceOptions{.broker = {.environment = clock.environment()},
                                      .postgres = &postgres,
+                                     .proxied = proxied,
                                      .worker_environment = clock.environment()});
   }
   void step_all(std::chrono::nanoseconds by) {
@@ -183,6 +185,54 @@ TEST_CASE("clock: while the database's is days wrong nothing is stored, and the 
   }
   traffic.check_stored();
   CHECK(instance.worker().log().find("event=clock_off") != std::string::npos);
+}
+
+TEST_CASE("clock: what is tried again waits, too, when the database comes back with a wrong one") {
+  Clocked clocked{true};
+  Instance& instance = *clocked.instance;
+  Traffic traffic{instance};
+  Person watcher = instance.person("watcher");
+  REQUIRE(watcher.mqtt.subscribe("im/s/status") == 1);
+  wait_status(watcher, "online");
+  traffic.send(10);
+  traffic.check(clocked.clock.now());
+  const std::string partitions =
+      "SELECT count(*) FROM pg_inherits WHERE inhparent = 'messages'::regclass";
+  const auto partitions_before = instance.database().number(partitions);
+  // The connection breaks while a batch is on its way, and the database goes down with its host.
+  Database other{instance.database_uri()};
+  other.query("BEGIN");
+  other.query("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE");
+  traffic.send(10);
+  eventually("a batch waits for the table", [&] {
+    return instance.database().number("SELECT count(*) FROM pg_locks WHERE NOT granted") > 0;
+  });
+  instance.database_proxy().refuse(true);
+  instance.database_proxy().cut();
+  const std::string lanes = "FROM pg_stat_activity WHERE application_name LIKE 'parley lane%'";
+  other.query("SELECT pg_terminate_backend(pid) " + lanes);
+  eventually("its sessions are gone",
+             [&] { return instance.database().number("SELECT count(*) " + lanes) == 0; });
+  other.query("ROLLBACK");
+  clocked.database_clock.step(24h * 366);
+  instance.database_proxy().refuse(false);
+  wait_status(watcher, "degraded");
+  // A second lies between two looks at the clock: enough for what must not happen.
+  std::string seen;
+  for (int look = 0; look < 5; ++look) {
+    eventually("the worker looks at the clock", [&] {
+      const auto last = instance.database().value(
+          "SELECT COALESCE(max(query_start)::text, '') FROM pg_stat_activity"
+          " WHERE application_name = 'parley worker'");
+      return std::exchange(seen, last) != last;
+    });
+  }
+  CHECK(instance.database().number("SELECT count(*) FROM messages") == 10);
+  CHECK(instance.database().number(partitions) == partitions_before);
+  clocked.database_clock.step(-24h * 366);
+  wait_status(watcher, "online");
+  traffic.check(clocked.clock.now());
+  traffic.check_stored();
 }
 
 TEST_CASE("clock: without a partition for now messages wait, and the status says so") {

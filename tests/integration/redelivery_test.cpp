@@ -11,40 +11,6 @@
 using namespace parley::test;
 using Json = nlohmann::json;
 
-namespace {
-
-/// Once more after a second, so often.
-std::string redeliver(int max) {
-  const auto after_ms = static_cast<int>(slowed(Milliseconds{1'000}).count());
-  return with_number("[delivery]\nredeliver_after_ms = ", after_ms) +
-         with_number("\nredeliver_max = ", max) + "\n";
-}
-
-/// Bob's phone, which has confirmed the first message and all before it.
-Person confirming_phone(Instance& instance) {
-  Person phone = instance.device("bob", "phone");
-  phone.listen({"inbox.json/+"});
-  send_range(instance, 1, 1);
-  expect_range(phone, 1, 1);
-  confirm(instance, phone, 1);
-  return phone;
-}
-
-/// Takes what comes until `last`, confirming every `every`-th: at least once each, without gaps.
-void take_all(Person& person, int last, int every, int held) {
-  while (held < last) {
-    const int seq = next_seq(person);
-    REQUIRE(seq <= held + 1);
-    if (seq != held + 1) continue;
-    held = seq;
-    if (held % every == 0 || held == last) {
-      REQUIRE(person.publish("got/alice", std::to_string(held)) == 0);
-    }
-  }
-}
-
-}  // namespace
-
 TEST_CASE("redelivery: what is not confirmed comes again, so often and no more") {
   Instance instance({"alice", "bob"}, {.config = redeliver(3)});
   Person phone = confirming_phone(instance);

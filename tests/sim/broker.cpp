@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -35,6 +36,12 @@ mosquitto* place(std::size_t index) {
 
 std::size_t index_of(const mosquitto* client) {
   return static_cast<std::size_t>(reinterpret_cast<const std::byte*>(client) - place_base()) / 64;
+}
+
+bool is_inbox(const Packet& packet) { return packet.topic.find("/inbox") != std::string::npos; }
+
+std::size_t inbox_packets(const Context& context) {
+  return static_cast<std::size_t>(std::count_if(context.out.begin(), context.out.end(), is_inbox));
 }
 
 bool matches(const std::string& filter, const std::string& topic) {
@@ -97,6 +104,11 @@ int Broker::registered(int event, MOSQ_FUNC_generic_callback function, void* use
 }
 
 int Broker::call(int event, void* data) { return callbacks_.at(event)(event, data, plugin_); }
+
+void Broker::keep_at_most(const mosquitto* client, std::size_t inbox) {
+  Context& known = context(client);
+  known.inbox_max = inbox + inbox_packets(known);
+}
 
 Context& Broker::context(const mosquitto* client) { return contexts_.at(index_of(client)); }
 
@@ -247,6 +259,13 @@ void Broker::hand_out() {
       bool wanted = false;
       for (const auto& filter : known.filters) wanted = wanted || matches(filter, packet.topic);
       if (!wanted || !may_read(place(i), packet)) continue;
+      if (known.inbox_max > 0 && inbox_packets(known) >= known.inbox_max && is_inbox(packet)) {
+        ++dropped;
+        if (verbose())
+          std::printf("%8lld dropped for %s: %s\n", static_cast<long long>(clock::now_ms()),
+                      known.login.client_id.c_str(), packet.topic.c_str());
+        continue;
+      }
       if (known.connected || (packet.qos > 0 && !known.login.clean)) known.out.push_back(packet);
       if (on_link_packet && packet.topic.starts_with("$")) on_link_packet(packet);
     }
@@ -260,6 +279,11 @@ void Broker::tick() {
 }
 
 int Broker::published_by_plugin(const char* topic, int bytes, void* payload, int qos) {
+  if (std::string_view{topic}.starts_with("$im/fence") && fences_refused_permille > 0 &&
+      random_.permille(fences_refused_permille)) {
+    ++fences_refused;
+    return MOSQ_ERR_NOMEM;
+  }
   queue_.push_back({topic,
                     std::string(static_cast<const char*>(payload), static_cast<std::size_t>(bytes)),
                     qos});
@@ -309,6 +333,7 @@ SIM_EXPORT void mosquitto_free(void* memory) { std::free(memory); }
 SIM_EXPORT int mosquitto_broker_publish(const char*, const char* topic, int bytes, void* payload,
                                         int qos, bool, mosquitto_property* properties) {
   const int result = the_broker()->published_by_plugin(topic, bytes, payload, qos);
+  if (result != MOSQ_ERR_SUCCESS) return result;  // the caller's still
   std::free(payload);
   mosquitto_property_free_all(&properties);
   return result;

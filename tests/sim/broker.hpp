@@ -44,7 +44,8 @@ struct Context {
   Login login;
   std::uint64_t connection = 0;  // counts connections: tells an old one's end from a new one
   std::vector<std::string> filters;
-  std::deque<Packet> out;  // sent, or to be sent, and not received yet
+  std::deque<Packet> out;     // sent, or to be sent, and not received yet
+  std::size_t inbox_max = 0;  // of them, on inboxes: what comes beyond is dropped; 0: nothing is
 };
 
 enum class Published { taken, denied, disconnected };
@@ -75,6 +76,10 @@ class Broker {
   /// The number of the connection that has this place now; 0 if none has.
   std::uint64_t connection_of(const mosquitto* client);
 
+  /// From now on so many packets of inboxes, beside those that wait for it already.
+  void keep_at_most(const mosquitto* client, std::size_t inbox);
+  std::uint64_t dropped = 0;
+
   /// The start of a pass of the loop: what the plugin published goes out.
   void hand_out();
   /// Its end.
@@ -84,6 +89,9 @@ class Broker {
   int registered(int event, MOSQ_FUNC_generic_callback function, void* user_data);
   int published_by_plugin(const char* topic, int bytes, void* payload, int qos);
   void kick(const std::string& client_id);
+  /// Of 1,000 fences: how many the broker does not take, as it has no memory.
+  std::uint64_t fences_refused_permille = 0;
+  std::uint64_t fences_refused = 0;
   /// Deliveries and fences: all but the frames to the worker.
   std::uint64_t plugin_publishes = 0;
 

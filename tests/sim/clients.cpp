@@ -42,6 +42,10 @@ void World::connect(Client& client) {
   if (client.place == nullptr) return violated(client.name + " was refused");
   client.connection = broker_.connection_of(client.place);
   trace(client.name + " connects");
+  // One that is not known to confirm has to keep up.
+  if (client.slow && database_.confirms(client.user_id, client.device)) {
+    broker_.keep_at_most(client.place, profile_.unconfirmed_max * 5 / 2);
+  }
   // A session without a device begins at the user's `got` each time.
   if (client.device.empty()) client.seen.clear();
   const bool resumed = !broker_.context(client.place).filters.empty();

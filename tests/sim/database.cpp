@@ -231,6 +231,11 @@ Seq Database::user_mark(std::int64_t user, std::int64_t conversation) const {
   return found == user_marks_.end() ? 0 : found->second.got;
 }
 
+bool Database::confirms(std::int64_t user, const std::string& device) const {
+  const auto found = devices_.find({user, device});
+  return found != devices_.end() && found->second;
+}
+
 Seq Database::last_seq(std::int64_t conversation) const {
   return static_cast<Seq>(conversations_.at(conversation).rows.size());
 }

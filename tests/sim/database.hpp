@@ -68,6 +68,8 @@ class Database {
   Seq first_device_mark(std::int64_t user, const std::string& device,
                         std::int64_t conversation) const;
   Seq user_mark(std::int64_t user, std::int64_t conversation) const;
+  /// Whether a device is known to say `got`.
+  bool confirms(std::int64_t user, const std::string& device) const;
   std::int64_t claim(std::uint32_t lanes);
 
   // ---- connections ----

@@ -115,6 +115,8 @@ void print(const Counts& sum) {
   line("frames_lost", sum.lost_frames);
   line("commits_in_doubt", sum.lost_answers);
   line("second_workers", sum.second_workers);
+  line("fences_refused", sum.fences_refused);
+  line("dropped", sum.dropped);
   std::printf("\n");
 }
 

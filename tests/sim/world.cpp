@@ -31,6 +31,8 @@ Counts& Counts::operator+=(const Counts& other) {
   lost_frames += other.lost_frames;
   lost_answers += other.lost_answers;
   second_workers += other.second_workers;
+  fences_refused += other.fences_refused;
+  dropped += other.dropped;
   return *this;
 }
 
@@ -105,6 +107,14 @@ void World::draw_profile() {
       static_cast<std::uint32_t>(random_.percent(50) ? random_.between(3, 12) : 400);
   profile_.redeliver_after_ms =
       static_cast<std::uint32_t>(random_.percent(50) ? random_.between(300, 2'000) : 10'000);
+  // By a chance of its own, so that what the others draw stays the same.
+  Random more{seed_ + 1'000'000'007};
+  profile_.fences_refused = more.percent(15) ? static_cast<std::uint64_t>(more.between(5, 60)) : 0;
+  // A worker that dies does not tell the next one what the broker holds.
+  profile_.queues_limited =
+      profile_.worker_kills == 0 && profile_.second_workers == 0 && more.percent(60);
+  if (profile_.queues_limited) profile_.long_pauses += more.percent(50) ? 20 : 0;
+  broker_.fences_refused_permille = profile_.fences_refused;
   database_.serialization_permille = profile_.serialization;
   database_.lost_answer_permille = profile_.answers_lost;
   network_.lost_permille = profile_.frames_lost;
@@ -139,6 +149,7 @@ void World::make_clients() {
     client.clean = device.empty() || random_.percent(30);
     client.json = random_.percent(70);
     client.confirms = !device.empty() && random_.percent(60);
+    client.slow = client.confirms && profile_.queues_limited;
     clients_.push_back(std::move(client));
   };
   // alice has devices, bob perhaps one and a session beside it, carol none.
@@ -219,11 +230,15 @@ void World::kill_worker() {
 // ---- what happens ----
 
 std::optional<std::string> World::run() {
+  trace("a window of " + std::to_string(profile_.unconfirmed_max) + ", once more after " +
+        std::to_string(profile_.redeliver_after_ms) + " ms");
   start_broker();
   start_worker();
   for (auto& client : clients_) connect(client);
   for (int i = 0; i < profile_.events && !violation_; ++i) step();
   if (!violation_) heal();
+  if (!violation_ && broker_.dropped > 0)
+    violated("more was sent to a client than the broker keeps");
   if (!violation_) check_end();
   if (violation_ && verbose()) dump();
   workers_.clear();
@@ -311,6 +326,11 @@ void World::pump() {
   for (int i = 0; i < 20 && database_.answer(); ++i) {
   }
   for (std::size_t i = 0; i < clients_.size(); ++i) {
+    if (clients_[i].slow) {
+      receive(i);
+      if (faulty_ && random_.percent(10)) confirm_the_rest(clients_[i]);
+      continue;
+    }
     while (clients_[i].connection != 0 &&
            broker_.connection_of(clients_[i].place) == clients_[i].connection &&
            !broker_.context(clients_[i].place).out.empty()) {
@@ -365,6 +385,7 @@ void World::heal() {
   faulty_ = false;
   database_.serialization_permille = database_.lost_answer_permille = 0;
   network_.lost_permille = network_.repeated_permille = 0;
+  broker_.fences_refused_permille = 0;
   database_.up = true;
   start_broker();
   const std::int64_t until = clock::now_ms() + rest_within_ms;
@@ -396,6 +417,8 @@ void World::heal() {
 Counts World::counts() const {
   Counts counts = counts_;
   counts.lost_frames = network_.lost;
+  counts.fences_refused = broker_.fences_refused;
+  counts.dropped = broker_.dropped;
   counts.lost_answers = database_.lost_answers;
   for (const auto& [id, table] : database_.conversations()) counts.stored += table.rows.size();
   return counts;

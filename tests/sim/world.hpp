@@ -54,6 +54,8 @@ struct Profile {
   std::uint32_t unconfirmed_max = 0;
   std::uint32_t redeliver_after_ms = 0;
   std::uint32_t credit_bytes = 0;
+  std::uint64_t fences_refused = 0;
+  bool queues_limited = false;  // the broker keeps no more than it has to
 };
 
 struct Client {
@@ -65,6 +67,7 @@ struct Client {
   int protocol = 4;
   bool json = false;      // inbox.json and sent.json, else inbox
   bool confirms = false;  // publishes `got`
+  bool slow = false;      // … takes one packet at a time, and says so as it goes
   bool observes = false;  // has a named device beside it: live messages only
   mosquitto* place = nullptr;
   std::uint64_t connection = 0;  // 0: not connected
@@ -97,7 +100,7 @@ struct Accepted {
 struct Counts {
   std::uint64_t accepted = 0, stored = 0, delivered = 0, repeated = 0, acks = 0, busy = 0;
   std::uint64_t worker_kills = 0, broker_kills = 0, torn = 0, cuts = 0, outages = 0,
-                lost_frames = 0;
+                lost_frames = 0, fences_refused = 0, dropped = 0;
   std::uint64_t lost_answers = 0, second_workers = 0;
   Counts& operator+=(const Counts& other);
 };

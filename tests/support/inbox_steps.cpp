@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "tests/support/text.hpp"
+
 namespace parley::test {
 
 using Json = nlohmann::json;
@@ -50,6 +52,33 @@ Person fresh_device(Instance& instance, const std::string& name, const std::stri
   ConnectOptions options = instance.device_login(name, device);
   options.clean = true;
   return instance.connected(name, options);
+}
+
+std::string redeliver(int max) {
+  const auto after_ms = static_cast<int>(slowed(Milliseconds{1'000}).count());
+  return with_number("[delivery]\nredeliver_after_ms = ", after_ms) +
+         with_number("\nredeliver_max = ", max) + "\n";
+}
+
+Person confirming_phone(Instance& instance) {
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  send_range(instance, 1, 1);
+  expect_range(phone, 1, 1);
+  confirm(instance, phone, 1);
+  return phone;
+}
+
+void take_all(Person& person, int last, int every, int held) {
+  while (held < last) {
+    const int seq = next_seq(person);
+    REQUIRE(seq <= held + 1);
+    if (seq != held + 1) continue;
+    held = seq;
+    if (held % every == 0 || held == last) {
+      REQUIRE(person.publish("got/alice", std::to_string(held)) == 0);
+    }
+  }
 }
 
 }  // namespace parley::test

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "core/backlog_pace.hpp"
+
 namespace parley {
 namespace {
 
@@ -67,6 +69,22 @@ TEST_CASE("rate: what is spent beyond what is there is waited for") {
   CHECK(bucket.level(MonoMillis{1'210}) == 5);
   bucket.add(1'000);
   CHECK(bucket.level(MonoMillis{1'210}) == 10);
+}
+
+TEST_CASE("backlog pace: so many a second, plus what is stored meanwhile") {
+  BacklogPace pace{10, 40};
+  CHECK(pace.room(MonoMillis{0}) == 40);
+  pace.sent(40);
+  CHECK(pace.room(MonoMillis{0}) == 0);
+  // Five live ones a second: it goes out at fifteen, and comes nearer to the present by ten.
+  std::int64_t sent = 0;
+  for (std::int64_t second = 1; second <= 100; ++second) {
+    pace.stored(5);
+    const auto room = pace.room(MonoMillis{second * 1'000});
+    sent += room;
+    pace.sent(static_cast<std::uint32_t>(room));
+  }
+  CHECK(sent == 1'500);
 }
 
 }  // namespace parley

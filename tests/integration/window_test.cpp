@@ -1,0 +1,127 @@
+// How much is on its way to a device that says `got`: never more than the broker keeps, and never
+// nothing for ever.
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/inbox_steps.hpp"
+#include "tests/support/text.hpp"
+
+using namespace parley::test;
+using Json = nlohmann::json;
+
+namespace {
+
+/// Nothing is sent again while the test runs.
+std::string window(int packets) {
+  return with_number("[delivery]\nredeliver_after_ms = 600000\nunconfirmed_max = ", packets) + "\n";
+}
+
+/// Carol writes to bob, who has read none of it.
+void send_from_carol(Instance& instance, int first, int last) {
+  Person carol = instance.person("carol");
+  carol.listen({"ack/+"});
+  for (int i = first; i <= last; ++i) {
+    REQUIRE(carol.send("bob", with_number("c", i)) == with_number("stored ", i));
+  }
+}
+
+void expect_from_carol(Person& person, int first, int last) {
+  for (int i = first; i <= last; ++i) {
+    REQUIRE(Json::parse(person.expect_text("inbox.json/carol"))["seq"] == i);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("window: a conversation that a device never confirms does not close it for the others") {
+  Instance instance({"alice", "bob", "carol"}, {.config = redeliver(1) + "unconfirmed_max = 40\n"});
+  Person phone = confirming_phone(instance);
+  send_from_carol(instance, 1, 38);
+  expect_from_carol(phone, 1, 38);
+  expect_from_carol(phone, 1, 38);
+  // Two are all the room that there is, and too little to go on for.
+  send_range(instance, 2, 30);
+  take_all(phone, 30, 1, 1);
+  // And once more, with what else carol has said meanwhile.
+  send_from_carol(instance, 39, 60);
+  send_range(instance, 31, 60);
+  take_all(phone, 60, 2, 30);
+}
+
+TEST_CASE("window: a device that confirms nothing is not given one after the other beyond it") {
+  Instance instance({"alice", "bob"}, {.config = window(20)});
+  Person phone = confirming_phone(instance);
+  send_range(instance, 2, 21);
+  expect_range(phone, 2, 21);
+  for (int seq = 22; seq <= 30; ++seq) {
+    CHECK(seqs(instance, phone).empty());
+    send_range(instance, seq, seq);
+  }
+  CHECK(seqs(instance, phone).empty());
+  confirm(instance, phone, 15);
+  expect_range(phone, 22, 30);
+  confirm(instance, phone, 30);
+  send_range(instance, 31, 31);
+  expect_range(phone, 31, 31);
+}
+
+TEST_CASE("window: what is sent again counts beside what the broker still holds") {
+  InstanceOptions options;
+  options.broker.lines = {"max_queued_messages 50"};
+  options.config = redeliver(100) + "unconfirmed_max = 20\n";
+  Instance instance({"alice", "bob"}, options);
+  Person stalled = confirming_phone(instance);
+  Person tablet = instance.device("bob", "tablet");
+  tablet.listen({"inbox.json/+"});
+  stalled.mqtt.withhold_acks();
+  send_range(instance, 2, 60);
+  take_all(tablet, 59, 5, 1);
+  REQUIRE(tablet.publish("got/alice", "59") == 0);
+  // What it does not confirm comes again and again: by that one sees that the time has passed.
+  for (int time = 0; time < 9; ++time) {
+    while (next_seq(tablet) != 60) {
+    }
+  }
+  CHECK(instance.broker().log().find("being dropped") == std::string::npos);
+  stalled.mqtt.drop();
+  Person phone = instance.device("bob", "phone");
+  take_all(phone, 60, 5, 1);
+}
+
+TEST_CASE("window: a got beyond the newest message, while it is full, means the newest") {
+  Instance instance({"alice", "bob", "carol"}, {.config = window(20)});
+  Person phone = confirming_phone(instance);
+  send_from_carol(instance, 1, 1);
+  expect_from_carol(phone, 1, 1);
+  send_range(instance, 2, 40);
+  expect_range(phone, 2, 20);
+  CHECK(seqs(instance, phone).empty());
+  REQUIRE(phone.publish("got/carol", "4294967295") == 0);
+  eventually("it is written", [&] {
+    return instance.database().number(
+               "SELECT count(*) FROM device_marks d JOIN conversation_heads h USING"
+               " (conversation_id) WHERE d.got_seq = 1 AND h.last_seq = 1") == 1;
+  });
+  send_from_carol(instance, 2, 5);
+  confirm(instance, phone, 20);
+  expect_range(phone, 21, 40);
+  confirm(instance, phone, 40);
+  expect_from_carol(phone, 2, 5);
+}
+
+TEST_CASE("window: nothing is left out for a device that is connected and confirms") {
+  Instance instance({"alice", "bob"}, {.config = "[limits]\nsync_messages_max = 10\n"});
+  Person phone = confirming_phone(instance);
+  phone.listen({"event.json/+"});
+  send_range(instance, 2, 40);
+  expect_range(phone, 2, 40);
+  // The new worker does not know what has been sent, and sends all that is not confirmed.
+  instance.kill_worker();
+  instance.start_worker();
+  expect_range(phone, 2, 40);
+  confirm(instance, phone, 40);
+  for (const Publication& publication : phone.mqtt.drain()) {
+    CHECK(publication.topic.find("event.json") == std::string::npos);
+  }
+}
