@@ -188,10 +188,11 @@ bool DeliveryPositions::again(Session& session, Conversation& conversation, std:
   return true;
 }
 
-std::vector<SessionNo> DeliveryPositions::due(MonoMillis now) {
+std::vector<SessionNo> DeliveryPositions::due(MonoMillis now,
+                                              const std::function<bool(SessionNo)>& busy) {
   std::vector<SessionNo> due;
   for (auto& [session_no, session] : sessions_) {
-    if (!session.confirms || session.look_at > now) continue;
+    if (!session.confirms || session.look_at > now || (busy && busy(session_no))) continue;
     session.look_at = never;
     std::uint64_t planned = 0;
     for (auto& [id, conversation] : session.conversations) {

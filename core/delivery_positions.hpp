@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <unordered_map>
 #include <vector>
@@ -70,7 +71,8 @@ class DeliveryPositions {
   /// back to what the session has confirmed: send everything from there on again. Each conversation
   /// at most redeliver_max times until there is progress, and not while the broker may hold more
   /// than a window beside it. What has been sent in vain so often is not waited for any more.
-  std::vector<SessionNo> due(MonoMillis now);
+  /// @param busy  who is just being sent something is looked at when that is through; may be empty
+  std::vector<SessionNo> due(MonoMillis now, const std::function<bool(SessionNo)>& busy = {});
 
  private:
   struct Conversation {

@@ -100,4 +100,24 @@ std::vector<link::Delivery> deliver_to_session(const StoredMessage& stored, bool
   return deliveries;
 }
 
+std::vector<link::Delivery> deliver_event(const Event& event, std::uint32_t feeds,
+                                          const std::vector<std::string>& to,
+                                          SessionNo session_no) {
+  std::vector<link::Delivery> deliveries;
+  for (const auto& [bit, format] :
+       {std::pair{feed::event_json, Format::json}, std::pair{feed::event_pb, Format::pb}}) {
+    if ((feeds & bit) == 0) continue;
+    auto payload = encode_event(format, event);
+    if (!payload) return {};
+    link::Delivery delivery;
+    delivery.to = to;
+    delivery.suffix = event_rest(format, event.conv.empty() ? "-" : event.conv);
+    delivery.payload = std::move(*payload);
+    delivery.qos = 1;
+    delivery.session_no = session_no;
+    deliveries.push_back(std::move(delivery));
+  }
+  return deliveries;
+}
+
 }  // namespace parley

@@ -9,6 +9,7 @@
 
 #include "core/ids.hpp"
 #include "core/link.hpp"
+#include "core/request_wire.hpp"
 #include "core/wire.hpp"
 
 namespace parley {
@@ -47,6 +48,13 @@ std::vector<link::Delivery> fan_out(const StoredMessage& stored, const Conversat
 /// The deliveries of one message to one session alone, in the formats that it subscribed.
 std::vector<link::Delivery> deliver_to_session(const StoredMessage& stored, bool is_room,
                                                std::string_view conv, const link::Session& session);
+
+/// One event to users who call its conversation alike, in each form that is among `feeds`. Empty if
+/// there is none, or if the event cannot be told: a bug.
+/// @param session_no  0: to all their sessions
+std::vector<link::Delivery> deliver_event(const Event& event, std::uint32_t feeds,
+                                          const std::vector<std::string>& to,
+                                          SessionNo session_no = 0);
 
 /// The user properties of a text delivery: from, seq, time, id.
 std::vector<link::Property> text_properties(const Message& message);

@@ -16,6 +16,7 @@ constexpr std::size_t active_max = 32;              // runs at once; the others 
 constexpr std::int64_t page_max = 200;              // messages
 constexpr std::size_t page_bytes_max = 128 * 1024;  // as stored; about
 constexpr auto retry_after = std::chrono::milliseconds{300};
+constexpr std::size_t events_max = 256;        // told while it catches up: beyond, the newest
 constexpr std::size_t live_max = 4'096;        // messages kept per session while it catches up
 constexpr std::size_t waiting_live_max = 256;  // … that is not at its turn yet
 }  // namespace
@@ -433,9 +434,24 @@ void Backlogs::settle(SessionNo session_no) {
   });
 }
 
+void Backlogs::told(const link::Session& session, const Event& event) {
+  const auto found = runs_.find(session.session_no);
+  if (found == runs_.end()) return;
+  auto& events = found->second.events;
+  if (events.size() >= events_max) events.pop_front();
+  events.push_back(event);
+}
+
 void Backlogs::finish(SessionNo session_no) {
   const auto found = runs_.find(session_no);
   const auto sync_no = found->second.sync_no;
+  if (const auto* session = needs_.sessions.find(session_no); session != nullptr) {
+    for (const auto& event : found->second.events) {
+      for (auto& delivery : deliver_event(event, session->feeds, {session->user}, session_no)) {
+        needs_.plugin.deliver(std::move(delivery));
+      }
+    }
+  }
   crash_point(CrashPoint::worker_before_sync_done);
   runs_.erase(found);
   --active_;

@@ -65,7 +65,9 @@ class Backlogs {
   /// backlog.
   void stored(const link::Session& session, const std::shared_ptr<const StoredMessage>& message,
               bool is_room, std::string_view conv);
-  /// The same for one that gets it live.
+  /// An event has just been told: this session is syncing, and gets it behind its backlog.
+  void told(const link::Session& session, const Event& event);
+  /// The same as stored() for one that gets it live.
   void live(const link::Session& session, const StoredMessage& message);
   /// Holds back those that have been given as much as they may have on their way. Call it when a
   /// message's deliveries and its commit have been handed over: the two are not to be parted.
@@ -99,6 +101,7 @@ class Backlogs {
         confirmed;                                   // meanwhile: the database may not say so yet
     std::unordered_map<ConversationId, Seq> passed;  // of todo: up to where it was sent
     std::deque<Live> live;                           // stored meanwhile; bounded
+    std::deque<Event> events;                        // told meanwhile; bounded
     bool overflowed = false;                         // … and not all of it is there
     bool observes = false;       // gets only what is new, and that from here alone
     bool listed = false;         // once: only then may something be left out (truncated)

@@ -102,7 +102,11 @@ std::vector<SessionNo> Backlogs::due_now() {
   const std::int64_t every_ms = std::min(settings_.delivery.redeliver_after_ms / 10, 1'000U);
   if (now.value - looked_at_.value < every_ms) return {};
   looked_at_ = now;
-  return needs_.positions.due(now);
+  // A run that began anew each time would come to its end never if it takes longer than that.
+  return needs_.positions.due(now, [this](SessionNo session_no) {
+    const auto run = runs_.find(session_no);
+    return run != runs_.end() && run->second.state != State::blocked;
+  });
 }
 
 void Backlogs::tick() {
@@ -110,15 +114,9 @@ void Backlogs::tick() {
   tick_timer_.async_wait([this](const asio::error_code& error) {
     if (error) return;
     for (const auto session_no : due_now()) {
-      const auto found = runs_.find(session_no);
-      if (found == runs_.end()) {
-        log::info("event=redeliver session={}", session_no);
-        hold(session_no);
-      } else if (found->second.state == State::active) {
-        found->second.id = ++last_id_;
-        ask(session_no);
-      }
-      // A blocked one has room now.
+      if (runs_.contains(session_no)) continue;  // it was blocked, and has room now
+      log::info("event=redeliver session={}", session_no);
+      hold(session_no);
     }
     wake_blocked();
     needs_.turn();

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/fan_out.hpp"
 #include "core/request_wire.hpp"
@@ -30,6 +31,8 @@ class Publisher {
   void event_to(const std::string& user, const Event& event);
 
  private:
+  void tell(const Event& event, const std::vector<std::string>& to);
+
   PluginLink& plugin_;
   Sessions& sessions_;
   Backlogs& backlogs_;

@@ -52,6 +52,7 @@ TEST_CASE("delivery positions: a session that does not confirm has room without 
   positions.set_confirms(phone, at(1'000));
   CHECK(positions.room(phone) == 0);
   CHECK(positions.due(at(1'099)).empty());
+  CHECK(positions.due(at(1'100), [](SessionNo) { return true; }).empty());
   CHECK(positions.queue_room(phone) == 15);
   CHECK(positions.due(at(1'100)) == std::vector<SessionNo>{phone});
 }
