@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t word = 8;
 constexpr std::size_t small_frame_bytes_max = 400'000;  // larger ones are the handshake's padding
-constexpr std::uint64_t window_batches = 64;            // of the worker (worker/plugin_link.cpp)
 
 std::string read_file(const std::string& path) {
   std::string bytes;
@@ -159,7 +158,7 @@ void World::before_broker(const Packet& packet) {
   // The worker knows at most what the plugin has said.
   const auto told = told_applied_.find({broker_starts_, frame->worker_epoch});
   const auto applied = told == told_applied_.end() ? 0 : told->second;
-  if (frame->batch->batch_no > applied + window_batches) {
+  if (frame->batch->batch_no > applied + profile_.batches_window) {
     violated("the worker sends beyond its window");
   }
 }

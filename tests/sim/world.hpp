@@ -51,6 +51,7 @@ struct Profile {
   std::size_t publish_weight = 0;
   std::uint32_t lanes = 1;
   std::uint32_t credit_records = 0;
+  std::uint32_t batches_window = LinkConfig{}.batches_window;
   std::uint32_t unconfirmed_max = 0;
   std::uint32_t redeliver_after_ms = 0;
   std::uint32_t credit_bytes = 0;
