@@ -6,8 +6,6 @@ namespace parley::fault {
 
 namespace {
 
-constexpr int failure_reason = 0x80;  // MQTT 5: reason codes from here on say no
-
 std::string place(const std::string& conversation, Seq seq) {
   return conversation + " " + std::to_string(seq);
 }
@@ -105,6 +103,18 @@ std::vector<std::string> Archive::conversations() const {
   return names;
 }
 
+Counts& Counts::operator+=(const Counts& more) {
+  sent += more.sent;
+  published += more.published;
+  taken += more.taken;
+  acked += more.acked;
+  stored += more.stored;
+  delivered += more.delivered;
+  redelivered += more.redelivered;
+  refused += more.refused;
+  return *this;
+}
+
 // ---- Checker ----
 
 void Checker::fail(const std::string& check, const std::string& what, const std::string& text) {
@@ -135,6 +145,7 @@ std::vector<Violation> Checker::check(const Round& round) {
   check_complete(round);
   check_foreign(round);
   for (const std::string& what : round.stuck) fail("stuck", what);
+  for (const std::string& what : round.failures) fail("nonsense", what);
   return violations_;
 }
 

@@ -52,6 +52,7 @@ struct Counts {
   std::int64_t delivered = 0;
   std::int64_t redelivered = 0;
   std::int64_t refused = 0;
+  Counts& operator+=(const Counts& more);
 };
 
 class Checker {

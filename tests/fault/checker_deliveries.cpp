@@ -64,6 +64,9 @@ void Checker::find_live(const Round& round, const SessionLog& session) {
 }
 
 void Checker::check_session(const Round& round, const SessionLog& session, const Reader& reader) {
+  for (const std::string& topic : session.strange_topics) {
+    fail("foreign", reader.client_id + " was given a publication on " + topic);
+  }
   if (reader.kind == ReaderKind::observer) find_live(round, session);
   auto truncation = session.truncations.begin();
   for (const Delivery& delivery : session.deliveries) {

@@ -53,13 +53,23 @@ void Client::run() {
   while (!stop_) {
     {
       const std::lock_guard lock{mutex_};
-      step();
+      guarded_step();
     }
     wait_for_events();
   }
   const std::lock_guard lock{mutex_};
   if (connection_ && accepted_)
     connection_->write(test::encode_empty(test::PacketType::disconnect));
+}
+
+/// What it cannot make sense of is a finding, and the end of this connection only.
+void Client::guarded_step() {
+  try {
+    step();
+  } catch (const std::exception& error) {
+    failures_.push_back(spec_.reader.client_id + ": " + error.what());
+    if (connection_) end_connection("failed");
+  }
 }
 
 void Client::wait_for_events() {
@@ -256,12 +266,15 @@ void Client::hand_over(Round& round) {
   sends_.clear();
   round.acks.insert(round.acks.end(), acks_.begin(), acks_.end());
   acks_.clear();
+  round.failures.insert(round.failures.end(), failures_.begin(), failures_.end());
+  failures_.clear();
   std::vector<SessionLog> next;
   if (accepted_ && !sessions_.empty()) {
     SessionLog goes_on = sessions_.back();
     goes_on.deliveries.clear();
     goes_on.marks.clear();
     goes_on.truncations.clear();
+    goes_on.strange_topics.clear();
     next.push_back(std::move(goes_on));
   } else if (connection_) {
     next.push_back(sessions_.back());

@@ -92,6 +92,7 @@ class Client {
   };
 
   void run();
+  void guarded_step();
   void step();
   void wait_for_events();
   // connection
@@ -168,6 +169,7 @@ class Client {
   std::unordered_set<std::string> seen_texts_;  // of formats without seq
   std::vector<Target> targets_;
   std::string lacks_;
+  std::vector<std::string> failures_;  // see Round::failures
 
   std::thread thread_;
 };

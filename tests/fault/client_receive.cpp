@@ -72,7 +72,10 @@ void Client::handle(const test::Packet& packet) {
 }
 
 void Client::on_publication(const test::Publication& publication) {
-  if (!publication.topic.starts_with(base_)) return;
+  if (!publication.topic.starts_with(base_)) {
+    sessions_.back().strange_topics.push_back(publication.topic);
+    return;
+  }
   const std::string rest = publication.topic.substr(base_.size());
   const auto slash = rest.find('/');
   const std::string verb = rest.substr(0, slash);

@@ -33,6 +33,9 @@ struct Answer {
   int reason = 0;
 };
 
+/// MQTT 5: reason codes from here on say no.
+inline constexpr int failure_reason = 0x80;
+
 /// What a Last Will must have come to.
 enum class WillDue : std::uint8_t { no_will, unknown, must, must_not };
 
@@ -92,8 +95,9 @@ struct SessionLog {
   std::string ended_by{};
   bool session_present = false;
   std::vector<Delivery> deliveries{};
-  std::vector<Mark> marks{};        // got and read, as published
-  std::vector<Mark> truncations{};  // `truncated`: the first seq that follows
+  std::vector<Mark> marks{};                  // got and read, as published
+  std::vector<Mark> truncations{};            // `truncated`: the first seq that follows
+  std::vector<std::string> strange_topics{};  // of publications that are not below "im/u/<me>/"
 };
 
 /// What one client is entitled to.
@@ -164,6 +168,8 @@ struct Round {
   Micros void_until = 0;
   /// Clients that did not come to rest before the deadline: what each still waited for.
   std::vector<std::string> stuck{};
+  /// What clients could not make sense of: who, and why.
+  std::vector<std::string> failures{};
 };
 
 /// Who is in which conversation. 1:1 conversations hold the two in their name.
