@@ -93,6 +93,7 @@ void Client::wait_for_events() {
 void Client::step() {
   const Micros now = now_micros();
   leave_if_asked();
+  if (leaving_since_ != 0) return part();
   if (!connection_) {
     settled_ = false;
     if (now >= retry_at_) begin_connection();
@@ -191,6 +192,9 @@ void Client::end_connection(const std::string& why) {
   connection_.reset();
   accepted_ = false;
   settled_ = false;
+  live_since_ = leaving_since_ = 0;
+  // What an observer is due ends with its connection.
+  if (spec_.reader.kind == ReaderKind::observer) targets_.clear();
   retry_at_ = now_micros() + reconnect_after;
   if (spec_.clean) {
     // Without a session nobody remembers packet ids. What had no id has an unknown outcome now.
@@ -201,11 +205,23 @@ void Client::end_connection(const std::string& why) {
 
 void Client::leave_if_asked() {
   const Leave how = leave_.exchange(Leave::no);
-  if (how == Leave::no || !connection_) return;
-  if (how == Leave::politely && accepted_) {
-    connection_->write(test::encode_empty(test::PacketType::disconnect));
+  if (how == Leave::no || !connection_ || leaving_since_ != 0) return;
+  if (how != Leave::politely || !accepted_) return end_connection("dropped");
+  connection_->write(test::encode_empty(test::PacketType::disconnect));
+  leaving_since_ = now_micros();
+  part();
+}
+
+/// Until the broker has hung up: who closes before, with something unread, resets the connection,
+/// and a broker that had not read the DISCONNECT yet reports the will.
+void Client::part() {
+  settled_ = false;
+  connection_->flush();
+  connection_->read(read_bytes);
+  while (connection_->next()) {
   }
-  end_connection(how == Leave::politely ? "left politely" : "dropped");
+  if (!connection_->open()) return end_connection("left politely");
+  if (now_micros() - leaving_since_ > answer_within) end_connection("left unheard");
 }
 
 void Client::keep_alive() {

@@ -101,6 +101,7 @@ class Client {
   void subscribe();
   void end_connection(const std::string& why);
   void leave_if_asked();
+  void part();
   void keep_alive();
   // sending
   void make_new_sends();
@@ -152,6 +153,8 @@ class Client {
   Micros retry_at_ = 0;
   Micros heard_at_ = 0;
   Micros pinged_at_ = 0;
+  Micros leaving_since_ = 0;  // said DISCONNECT; 0: has not
+  Micros live_since_ = 0;     // of this connection; 0: nothing has come
   std::string will_text_;
   Micros next_send_at_ = 0;
   int sends_made_ = 0;
