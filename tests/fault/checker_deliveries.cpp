@@ -8,9 +8,6 @@ namespace parley::fault {
 
 namespace {
 
-/// Even without any delivery: the worker may have been away for a while.
-constexpr Micros live_within = 10'000'000;
-
 std::string where(const SessionLog& session, const Reader& reader, FeedFormat feed) {
   return reader.client_id + " (connection " + std::to_string(session.connection) + ", " +
          to_string(feed.first) + "." + to_string(feed.second) + ")";

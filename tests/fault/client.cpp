@@ -245,6 +245,20 @@ void Client::keep_alive() {
 
 // ---- For the driver ----
 
+void Client::add_first_sent(std::map<std::string, Micros>& all) {
+  const std::lock_guard lock{mutex_};
+  for (const Send& send : sends_) {
+    if (!send.transmissions.empty()) all.try_emplace(send.text, send.transmissions.front().at);
+  }
+}
+
+Micros Client::live_since() {
+  const std::lock_guard lock{mutex_};
+  if (live_since_ != 0) return live_since_;
+  const bool listens = !sessions_.empty() && sessions_.back().subscribed_at != 0;
+  return (listens ? sessions_.back().subscribed_at : now_micros()) + live_within;
+}
+
 void Client::expect(std::vector<Target> targets) {
   const std::lock_guard lock{mutex_};
   targets_ = std::move(targets);

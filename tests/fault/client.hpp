@@ -69,6 +69,11 @@ class Client {
   void leave(Leave how) { leave_ = how; }
   /// Whether it is connected and subscribed, and everything that it sent has its answer.
   [[nodiscard]] bool settled() const { return settled_; }
+  /// When it first published each message since the last `hand_over`, by text.
+  void add_first_sent(std::map<std::string, Micros>& all);
+  /// An observer gets everything that is published after this: it has begun to get messages, or
+  /// had more than enough time for it.
+  Micros live_since();
   void expect(std::vector<Target> targets);
   /// What it still lacks; empty: nothing.
   std::string lacks();
@@ -126,6 +131,7 @@ class Client {
   void on_answer(const std::string& verb, const std::string& id,
                  const test::Publication& publication);
   void on_event(const std::string& payload);
+  [[nodiscard]] Seq holds(const std::string& conversation) const;
   void confirm(bool all);
   void evaluate();
 

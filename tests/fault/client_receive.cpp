@@ -1,6 +1,7 @@
 // The receiving half of a client.
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -120,11 +121,22 @@ void Client::on_message(const std::string& verb, const std::string& conv,
   seen = std::max(seen, delivery.seq);
   if (delivery.seq == 0) seen_texts_.insert(delivery.text);
   if (spec_.confirm_every > 0 && delivery.feed == Feed::inbox && delivery.seq > 0) {
-    auto& [newest, confirmed] = to_confirm_[conv];
-    newest = std::max(newest, delivery.seq);
+    to_confirm_[conv].first = holds(delivery.conversation);
     ++since_confirmed_[conv];
   }
+  if (live_since_ == 0) live_since_ = delivery.at;
   sessions_.back().deliveries.push_back(std::move(delivery));
+}
+
+/// Up to where it holds that in all its formats: a `got` says so of everything before.
+Seq Client::holds(const std::string& conversation) const {
+  Seq lowest = std::numeric_limits<Seq>::max();
+  for (const FeedFormat& feed : spec_.reader.feeds) {
+    if (feed.first != Feed::inbox) continue;
+    const auto seen = seen_.find({feed, conversation});
+    lowest = std::min(lowest, seen == seen_.end() ? 0 : seen->second);
+  }
+  return lowest;
 }
 
 void Client::on_answer(const std::string& verb, const std::string& id,

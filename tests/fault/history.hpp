@@ -15,6 +15,9 @@ namespace parley::fault {
 using Micros = std::int64_t;
 using Seq = std::int64_t;
 
+/// How long it may take until a session gets live messages: the worker may have been away.
+inline constexpr Micros live_within = 10'000'000;
+
 enum class Format : std::uint8_t { text, json, protobuf };
 /// Others' messages come on inbox, one's own on sent.
 enum class Feed : std::uint8_t { inbox, sent };
