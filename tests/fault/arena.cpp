@@ -125,9 +125,9 @@ Round Arena::finish_round() {
   wait_settled(round);
   read_rows(round);
   wait_complete(round);
+  read_state(round);  // first: what clients say after this is not in it yet
   for (const auto& client : clients_) client->hand_over(round);
   lamp_->hand_over(round);
-  read_state(round);
   enter(Phase::idle);
   return round;
 }
@@ -267,6 +267,12 @@ void Arena::read_state(Round& round) {
            "SELECT n.name, u.name, m.got_seq, m.read_seq FROM members m JOIN named n USING"
            " (conversation_id) JOIN users u USING (user_id)")) {
     round.cursors.push_back({cells[0], cells[1], std::stoll(cells[2]), std::stoll(cells[3])});
+  }
+  for (const test::Row& cells :
+       database.query(std::string(named_sql) +
+                      "SELECT n.name, u.name || '.' || d.device, d.got_seq FROM device_marks d"
+                      " JOIN named n USING (conversation_id) JOIN users u USING (user_id)")) {
+    round.device_marks.push_back({cells[0], cells[1], std::stoll(cells[2])});
   }
   const auto count = [&](const std::string& what, const std::string& sql) {
     round.orphans.emplace_back(what, database.number(sql));

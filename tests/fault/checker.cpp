@@ -143,6 +143,7 @@ std::vector<Violation> Checker::check(const Round& round) {
     if (reader != readers.end()) check_session(round, session, *reader->second);
   }
   check_complete(round);
+  check_marks(round);
   check_foreign(round);
   for (const std::string& what : round.stuck) fail("stuck", what);
   for (const std::string& what : round.failures) fail("nonsense", what);

@@ -147,6 +147,13 @@ struct Cursor {
   Seq read = 0;
 };
 
+/// Up to where the server believes that a named device holds a conversation.
+struct DeviceMark {
+  std::string conversation{};
+  std::string client_id{};
+  Seq got = 0;
+};
+
 /// A publish of somebody who has nothing to do with Parley, and what its subscriber saw.
 struct ForeignLog {
   int connection = 0;
@@ -165,6 +172,7 @@ struct Round {
   std::vector<Row> rows{};  // new ones, by conversation and seq
   std::vector<Head> heads{};
   std::vector<Cursor> cursors{};
+  std::vector<DeviceMark> device_marks{};
   std::vector<std::pair<std::string, std::int64_t>> orphans{};  // what, how many
   /// What the broker had taken until then and had not been stored may be gone (a spool was
   /// destroyed). 0: nothing was destroyed.
