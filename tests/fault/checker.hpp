@@ -79,10 +79,13 @@ class Checker {
   void fail(const std::string& check, const std::string& what, const std::string& text = {});
   void check_numbering(const Round& round);
   void check_database(const Round& round);
+  void learn(const Round& round);
   void check_sends(const Round& round);
   void check_send(const Send& send, const Round& round);
   void check_will(const Send& send, std::size_t rows);
-  void check_rows_known(const Round& round);
+  void check_row_known(const Row& row);
+  void check_how_often(const Round& round);
+  void check_rows_of(const Send& send);
   void check_acks(const Round& round);
   void check_ack(const AckSeen& ack, const Send* send);
   void check_stored_ack(const AckSeen& ack, const Send* send);

@@ -77,6 +77,32 @@ Round round_with_return(Seq said, const std::vector<Seq>& seqs) {
 
 }  // namespace
 
+TEST_CASE("fault_checker: a message that a later round stores once more") {
+  CHECK(found_then(good_round(), later_round("m1", "id1")) == Names{"twice"});
+  CHECK(found_then(good_round(), later_round("m2", "")) == Names{"twice"});
+  Round first = good_round();
+  first.sends[1].transmissions.push_back({1, 90});  // it may be there as often as it was published
+  CHECK(found_then(first, later_round("m2", "")) == Names{});
+}
+
+TEST_CASE("fault_checker: what must not be stored, and is in a later round") {
+  const Round later = later_round("m4", "");
+  CHECK(found_then(round_with({}), later) == Names{});  // nobody had promised anything
+  CHECK(found_then(round_with({.refusal = "NOT_MEMBER"}), later) == Names{"refused"});
+  CHECK(found_then(round_with({.will = WillDue::must_not}), later) == Names{"will"});
+  CHECK(found_then(round_with({.answers = {{1, 91, 0x87}}}), later) == Names{"turned away"});
+  CHECK(found_then(round_with({.answers = {{1, 91, 0}}}), later) == Names{});
+}
+
+TEST_CASE("fault_checker: what is turned away in every round must not be stored") {
+  Round first = round_with({.answers = {{1, 91, 0x87}}});
+  Round later = later_round("m4", "");
+  later.sends = {first.sends.back()};
+  CHECK(found_then(first, later) == Names{"turned away"});
+  later.sends[0].answers[0].reason = 0;
+  CHECK(found_then(first, later) == Names{});
+}
+
 TEST_CASE("fault_checker: a return begins where the device stands, and goes on in order") {
   CHECK(found(round_with_return(1, {2, 3})) == Names{});
   CHECK(found(round_with_return(1, {1, 2, 3, 2, 3})) == Names{});
