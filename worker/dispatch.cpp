@@ -212,6 +212,13 @@ void Dispatch::mark_read_by_sending(const PendingSend& pending, const sql::Store
   update.conversation = pending.conversation;
   update.read_seq = outcome.seq;
   update.published = true;  // the user's cursor; what the device holds it says by itself
+  // A new device begins where its user stands. What it sends itself must not move that before it is
+  // known: it would never get what came before.
+  const auto* session = needs_.sessions.find(pending.record.session_no);
+  const bool may_be_new = session == nullptr || session->syncing;
+  if (may_be_new && !pending.record.device.empty()) {
+    needs_.cursors.begin(pending.record.user_id, pending.record.device);
+  }
   needs_.cursors.raise(update);
 }
 

@@ -334,3 +334,25 @@ TEST_CASE(
   for (auto& person : friends) REQUIRE(person.publish("send/bob/second", "again") == 0);
   CHECK(Json::parse(phone.expect_text("inbox.json/+"))["text"] == "again");
 }
+
+TEST_CASE("backlog: what a new device sends does not move where it begins") {
+  Instance instance{"alice", "bob"};
+  // It becomes known only after its own message is stored.
+  instance.database().query(
+      "CREATE FUNCTION not_yet() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$BEGIN RAISE 'not yet'; END$$");
+  instance.database().query(
+      "CREATE TRIGGER not_yet BEFORE INSERT ON devices FOR EACH ROW EXECUTE FUNCTION not_yet()");
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+", "ack/+"});
+  send_range(instance, 1, 3);
+  REQUIRE(phone.send("alice", "mine", "b1") == "stored 4");
+  eventually("it is marked as read, or cannot be yet", [&] {
+    return instance.worker().log().find("event=cursors_failed") != std::string::npos ||
+           instance.database().number("SELECT max(read_seq) FROM members") == 4;
+  });
+  instance.database().query("DROP TRIGGER not_yet ON devices");
+  expect_range(phone, 1, 3);
+  eventually("it is marked as read",
+             [&] { return instance.database().number("SELECT max(read_seq) FROM members") == 4; });
+}
