@@ -64,6 +64,9 @@ class Client {
   void stall_for(Micros time) { stalled_until_ = now_micros() + time; }
   /// Reads slowly for that long.
   void slow_for(Micros time) { slow_until_ = now_micros() + time; }
+  /// Loses what comes on its inbox for that long, and takes nothing behind that until it has come
+  /// again, as one that cannot store it. Only if it confirms.
+  void forget_for(Micros time) { forget_until_ = now_micros() + time; }
   enum class Leave : std::uint8_t { no, politely, abruptly };
   /// Ends the connection; it comes back at once.
   void leave(Leave how) { leave_ = how; }
@@ -131,6 +134,7 @@ class Client {
   void on_answer(const std::string& verb, const std::string& id,
                  const test::Publication& publication);
   void on_event(const std::string& payload);
+  bool forgets(const Delivery& delivery);
   [[nodiscard]] Seq holds(const std::string& conversation) const;
   void confirm(bool all);
   void evaluate();
@@ -145,6 +149,7 @@ class Client {
   std::atomic<Phase> phase_{Phase::idle};
   std::atomic<Micros> stalled_until_{0};
   std::atomic<Micros> slow_until_{0};
+  std::atomic<Micros> forget_until_{0};
   std::atomic<Leave> leave_{Leave::no};
   std::atomic<bool> settled_{false};
   std::atomic<WillDue> will_due_{WillDue::unknown};
@@ -175,7 +180,8 @@ class Client {
   std::map<std::string, int> since_confirmed_;
   Micros confirmed_at_ = 0;
   std::map<std::pair<FeedFormat, std::string>, Seq> seen_;
-  std::unordered_set<std::string> seen_texts_;  // of formats without seq
+  std::map<std::pair<FeedFormat, std::string>, Seq> forgot_;  // the first one
+  std::unordered_set<std::string> seen_texts_;                // of formats without seq
   std::vector<Target> targets_;
   std::string lacks_;
   std::vector<std::string> failures_;  // see Round::failures

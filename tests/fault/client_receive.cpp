@@ -117,6 +117,7 @@ void Client::on_message(const std::string& verb, const std::string& conv,
       delivery.text.erase(0, colon + 2);
     }
   }
+  if (forgets(delivery)) return;
   Seq& seen = seen_[{{delivery.feed, delivery.format}, delivery.conversation}];
   seen = std::max(seen, delivery.seq);
   if (delivery.seq == 0) seen_texts_.insert(delivery.text);
@@ -126,6 +127,20 @@ void Client::on_message(const std::string& verb, const std::string& conv,
   }
   if (live_since_ == 0) live_since_ = delivery.at;
   sessions_.back().deliveries.push_back(std::move(delivery));
+}
+
+bool Client::forgets(const Delivery& delivery) {
+  if (!spec_.reader.confirms || delivery.feed != Feed::inbox) return false;
+  const std::pair key{FeedFormat{delivery.feed, delivery.format}, delivery.conversation};
+  if (now_micros() < forget_until_) {
+    if (delivery.seq > seen_[key]) forgot_.try_emplace(key, delivery.seq);
+    return true;
+  }
+  const auto first = forgot_.find(key);
+  if (first == forgot_.end() || delivery.seq < first->second) return false;
+  if (delivery.seq > first->second) return true;
+  forgot_.erase(first);
+  return false;
 }
 
 /// Up to where it holds that in all its formats: a `got` says so of everything before.
