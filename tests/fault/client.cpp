@@ -172,20 +172,22 @@ void Client::subscribe() {
 
 void Client::end_connection(const std::string& why) {
   SessionLog& session = sessions_.back();
+  if (spec_.armed_will) {
+    Send will{.client = spec_.reader.client,
+              .user = spec_.reader.user,
+              .conversation = membership_.conversation_of(spec_.reader.user, spec_.will_to),
+              .to = spec_.will_to,
+              .text = will_text_,
+              .will = will_due_};
+    if (why == "left politely") will.will = WillDue::must_not;
+    // A broker that was too slow with its CONNACK may have taken the will nevertheless.
+    if (!accepted_) will.will = WillDue::unknown;
+    will.transmissions.push_back({session.connection, begun_at_});
+    sends_.push_back(std::move(will));
+  }
   if (accepted_) {
     session.ended_at = now_micros();
     session.ended_by = why;
-    if (spec_.armed_will) {
-      Send will{.client = spec_.reader.client,
-                .user = spec_.reader.user,
-                .conversation = membership_.conversation_of(spec_.reader.user, spec_.will_to),
-                .to = spec_.will_to,
-                .text = will_text_,
-                .will = will_due_};
-      if (why == "left politely") will.will = WillDue::must_not;
-      will.transmissions.push_back({session.connection, begun_at_});
-      sends_.push_back(std::move(will));
-    }
   } else {
     sessions_.pop_back();  // never was one
   }
