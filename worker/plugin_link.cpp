@@ -106,6 +106,7 @@ void PluginLink::on_message(const std::string& payload) {
     return;
   }
   if (frame->worker_epoch != epoch_) return;  // meant for another worker
+  heard_at_ = mono_now();
   if (frame->welcome) on_welcome(*frame);
   if (!welcomed_ || frame->spool_id != in_.spool_id()) return;
 

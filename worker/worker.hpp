@@ -76,6 +76,7 @@ class Worker {
   MembersCache members_;
   Sessions sessions_;
   AutoGot auto_got_;
+  MonoMillis auto_got_at_;  // when that was last looked at
   DeliveryPositions positions_;
   PluginLink plugin_;
   Lanes lanes_;
