@@ -50,4 +50,10 @@ std::vector<AutoGot::Due> AutoGot::due(MonoMillis now) {
   return due;
 }
 
+void AutoGot::postpone(std::int64_t ms) {
+  for (auto& [session_no, session] : sessions_) {
+    for (auto& bucket : session.buckets) bucket.begun_at.value += ms;
+  }
+}
+
 }  // namespace parley

@@ -37,6 +37,8 @@ class AutoGot {
   void keep_only(IsUp is_up) {
     std::erase_if(sessions_, [&](const auto& entry) { return !is_up(entry.first); });
   }
+  /// That much time does not count: nobody could have told whether sessions were up.
+  void postpone(std::int64_t ms);
   /// What may be taken for got by now; each once.
   std::vector<Due> due(MonoMillis now);
 

@@ -7,9 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdio>
+#include <filesystem>
 #include <span>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -17,6 +21,9 @@ namespace parley::plugin {
 namespace {
 
 constexpr std::size_t bytes_per_mib = 1024 * 1024;
+constexpr std::size_t unreadable_kept_max = 3;
+constexpr std::string_view spool_name = "spool";
+constexpr std::string_view unreadable_suffix = ".bad";
 
 std::string reason(const std::string& what, const std::string& path, int error) {
   return what + " " + path + ": " + std::generic_category().message(error);
@@ -57,6 +64,44 @@ Result<std::byte*, std::string> map(const File& file, std::size_t bytes, const s
       ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, file.fd(), 0);
   if (memory == MAP_FAILED) return failed(reason("cannot map", path, errno));
   return static_cast<std::byte*>(memory);
+}
+
+std::string unreadable_path(const std::string& state_dir, std::int64_t number) {
+  return state_dir + "/" + std::string{spool_name} + "." + std::to_string(number) +
+         std::string{unreadable_suffix};
+}
+
+/// The numbers of the spools that were moved aside there, the oldest first.
+std::vector<std::int64_t> unreadable_ones(const std::string& state_dir) {
+  std::vector<std::int64_t> numbers;
+  std::error_code error;
+  std::filesystem::directory_iterator entry{state_dir, error};
+  for (; !error && entry != std::filesystem::directory_iterator{}; entry.increment(error)) {
+    const std::string name = entry->path().filename();
+    if (!name.starts_with(spool_name) || !name.ends_with(unreadable_suffix)) continue;
+    const char* const first = name.data() + spool_name.size() + 1;
+    const char* const last = name.data() + name.size() - unreadable_suffix.size();
+    std::int64_t number = 0;
+    if (first < last && std::from_chars(first, last, number).ptr == last) {
+      numbers.push_back(number);
+    }
+  }
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+/// Each is as large as a spool: somebody may want to look into the newest ones, and a disk that
+/// spoils them again and again must not be filled.
+void delete_oldest(const std::string& state_dir, std::vector<std::string>& said) {
+  const auto numbers = unreadable_ones(state_dir);
+  for (std::size_t i = 0; i + unreadable_kept_max < numbers.size(); ++i) {
+    const std::string path = unreadable_path(state_dir, numbers[i]);
+    const bool gone = ::unlink(path.c_str()) == 0;
+    said.push_back(gone ? "event=spool_deleted path=" + path + " note=\"the newest " +
+                              std::to_string(unreadable_kept_max) + " unreadable ones are kept\""
+                        : "event=spool_not_deleted err=\"" + reason("cannot delete", path, errno) +
+                              "\"");
+  }
 }
 
 }  // namespace
@@ -144,17 +189,21 @@ Result<SpoolFile, std::string> SpoolFile::create(const std::string& path, std::s
 
 Result<SpoolFile, std::string> SpoolFile::open(const std::string& state_dir, std::size_t mib,
                                                std::int64_t now_s, std::vector<std::string>& said) {
-  const std::string path = state_dir + "/spool";
+  const std::string path = state_dir + "/" + std::string{spool_name};
   if (::access(path.c_str(), F_OK) != 0) return create(path, mib);
   auto existing = open_existing(path);
   if (!existing) {
     if (existing.error().starts_with("cannot ")) return existing;  // the disk, not the content
-    const std::string aside = path + "." + std::to_string(now_s) + ".bad";
+    // The newest has the highest number, also when the clock stands still or goes back.
+    const auto others = unreadable_ones(state_dir);
+    const auto number = others.empty() ? now_s : std::max(now_s, others.back() + 1);
+    const std::string aside = unreadable_path(state_dir, number);
     if (std::rename(path.c_str(), aside.c_str()) != 0) {
       return failed(reason("cannot move aside", path, errno));
     }
     said.push_back("event=spool_unreadable err=\"" + existing.error() + "\" moved_to=" + aside +
                    " note=\"accepted messages in it that were not stored are lost\"");
+    delete_oldest(state_dir, said);
     return create(path, mib);
   }
   const Spool& spool = existing->spool();

@@ -27,7 +27,8 @@ class StateLock {
 
 class SpoolFile {
  public:
-  /// Opens `<state_dir>/spool`, or makes it. An unreadable one is moved aside, never deleted.
+  /// Opens `<state_dir>/spool`, or makes it. An unreadable one is moved aside; of those the newest
+  /// three are kept.
   /// @param said  gets a log line for everything unusual
   static Result<SpoolFile, std::string> open(const std::string& state_dir, std::size_t mib,
                                              std::int64_t now_s, std::vector<std::string>& said);

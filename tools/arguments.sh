@@ -14,3 +14,6 @@ need_number() {
   if [[ ! $2 =~ ^[1-9][0-9]{0,17}$ ]]; then misused "$1 needs a number from 1 on"; fi
   if [[ -n ${3:-} ]] && (($2 > $3)); then misused "$1 $2: at most $3"; fi
 }
+
+# The same from 0 on.
+need_number_or_0() { if [[ $2 != 0 ]]; then need_number "$@"; fi; }

@@ -35,6 +35,7 @@ struct PresenceConfig {
 struct LinkConfig {
   std::uint32_t credit_records = 8'192;
   std::uint32_t credit_bytes = 8 * 1024 * 1024;
+  std::uint32_t batches_window = 64;  // sent and not applied; no key: only the simulation sets it
 };
 enum class LogLevel { debug, info, warn, error };
 struct LogConfig {

@@ -87,6 +87,7 @@ void Cursors::send(std::vector<Waiting> batch) {
     confirms = confirms || one.update.confirms;
   }
   std::vector<PgQuery> queries;
+  for (const auto& [user, device] : begins_) queries.push_back(sql::add_device(user, device));
   // A device may confirm before it subscribes anything: then it becomes known here.
   for (const auto& update : updates) {
     if (update.confirms) queries.push_back(sql::add_device(update.user, update.device));
@@ -95,7 +96,8 @@ void Cursors::send(std::vector<Waiting> batch) {
   queries.push_back(sql::raise_device_marks(updates));
   if (confirms) queries.push_back(sql::set_confirms(updates));
   auto kept = std::make_shared<std::vector<Waiting>>(std::move(batch));
-  database_.submit(std::move(queries), [this, kept](auto result) {
+  auto begun = std::exchange(begins_, {});
+  database_.submit(std::move(queries), [this, kept, begun = std::move(begun)](auto result) {
     busy_ = false;
     if (result) {
       crash_point(CrashPoint::worker_after_marks);
@@ -108,6 +110,7 @@ void Cursors::send(std::vector<Waiting> batch) {
     }
     // Cursors only rise: raising them again with what came meanwhile is the same.
     log::warn("event=cursors_failed err={}", log::quoted(result.error().what));
+    begins_.insert(begun.begin(), begun.end());
     for (auto& one : *kept) {
       auto& waiting = add(one.update);
       waiting.origins.insert(waiting.origins.end(), one.origins.begin(), one.origins.end());

@@ -6,8 +6,10 @@
 #include <asio/steady_timer.hpp>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "worker/pg_link.hpp"
@@ -26,6 +28,9 @@ class Cursors {
   void raise(const sql::MarkUpdate& update);
   /// For a mark that a client published.
   void raise(const sql::MarkUpdate& update, const Origin& origin);
+  /// This device becomes known, and begins where its user stands, before anything that is raised
+  /// from here on.
+  void begin(UserId user, const std::string& device) { begins_.insert({user, device}); }
   [[nodiscard]] bool idle() const { return waiting_.empty() && !busy_; }
   /// Writes what is waiting now instead of at the next turn of the timer.
   void flush();
@@ -47,6 +52,7 @@ class Cursors {
   asio::steady_timer timer_;
   PgLink database_;
   std::map<Key, Waiting> waiting_;
+  std::set<std::pair<UserId, std::string>> begins_;  // with the next batch
   bool busy_ = false;
   std::vector<std::function<void()>> after_this_;  // the batch that is on its way
   std::vector<std::function<void()>> after_next_;  // the one that takes all that is waiting

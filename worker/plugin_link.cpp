@@ -13,7 +13,6 @@ namespace {
 
 constexpr std::int64_t repeat_after_ms = 1'000;
 constexpr std::int64_t ask_again_ms = 200;
-constexpr std::size_t batches_window = 64;  // sent and not applied
 constexpr std::size_t held_bytes_max = 32 * 1024 * 1024;
 constexpr std::size_t ranges_max = 64;
 constexpr auto tick_every = std::chrono::milliseconds{100};
@@ -42,7 +41,7 @@ PluginLink::PluginLink(asio::io_context& loop, const Config& config, MqttSetting
             {[this] { on_up(); }, [this](const std::string& why) { on_down(why); },
              [this](const std::string& payload) { on_message(payload); }}},
       ticker_{loop},
-      out_{batches_window} {}
+      out_{config.link.batches_window} {}
 
 void PluginLink::start() {
   mqtt_.start();
@@ -96,6 +95,7 @@ void PluginLink::on_message(const std::string& payload) {
     return;
   }
   if (frame->worker_epoch != epoch_) return;  // meant for another worker
+  heard_at_ = mono_now();
   if (frame->welcome) on_welcome(*frame);
   if (!welcomed_ || frame->spool_id != in_.spool_id()) return;
 

@@ -65,6 +65,8 @@ class PluginLink {
   /// Whether the sessions are known exactly; if not, everything is published in all formats.
   [[nodiscard]] bool sessions_sure() const { return sessions_sure_; }
   [[nodiscard]] bool is_up() const { return welcomed_; }
+  /// When the plugin last said something; it does at least once a second.
+  [[nodiscard]] MonoMillis heard_at() const { return heard_at_; }
   /// Frames that came while the inbox was full; the gaps asked for them again.
   [[nodiscard]] std::uint64_t dropped_frames() const { return mqtt_.dropped(); }
   /// From now on nothing more is taken from the plugin: its spool keeps that.
@@ -108,6 +110,7 @@ class PluginLink {
   bool commit_news_ = false;
   bool received_news_ = false;
 
+  MonoMillis heard_at_;
   bool welcomed_ = false;
   bool ever_welcomed_ = false;
   bool probe_ = true;  // hello carries the largest frame until it came through once

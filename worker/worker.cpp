@@ -17,6 +17,7 @@ namespace {
 constexpr std::int64_t generations_page_size = 1'000;
 constexpr std::int64_t expire_page_size = 1'000;
 constexpr std::int64_t stop_within_ms = 10'000;
+constexpr std::int64_t plugin_silent_ms = 1'500;  // it says something once a second
 constexpr std::string_view service_name = "_worker";
 
 /// A token for the worker itself; made anew for each connection, so that keys may be rotated.
@@ -372,7 +373,17 @@ void Worker::make_partitions() {
 
 void Worker::auto_got() {
   if (!plugin_.is_up()) auto_got_.clear();
-  for (const auto& due : auto_got_.due(mono_now())) {
+  // While the broker stands still nobody can tell which sessions are up.
+  const auto now = mono_now();
+  const std::int64_t passed_ms = now.value - std::exchange(auto_got_at_, now).value;
+  if (now.value - plugin_.heard_at().value > plugin_silent_ms) {
+    auto_got_.postpone(passed_ms);
+    return;
+  }
+  for (const auto& due : auto_got_.due(now)) {
+    if (const auto* session = sessions_.find(due.session_no); session != nullptr) {
+      dispatch_.begin_devices(session->user);
+    }
     sql::MarkUpdate update;
     update.user = due.user;
     update.device = due.device;

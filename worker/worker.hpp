@@ -81,6 +81,7 @@ class Worker {
   Sessions sessions_;
   AutoGot auto_got_;
   Attendance attendance_;
+  MonoMillis auto_got_at_;  // when that was last looked at
   DeliveryPositions positions_;
   PluginLink plugin_;
   Lanes lanes_;

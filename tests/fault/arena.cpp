@@ -12,8 +12,9 @@ namespace {
 
 constexpr test::Milliseconds settle_within{20'000};
 constexpr test::Milliseconds complete_at_once{700};
-constexpr test::Milliseconds complete_within{15'000};
-constexpr test::Milliseconds observers_within{500};
+constexpr int redeliver_after_ms = 1'000;
+/// Many times that: whoever confirms gets what he lacks within it, and need not come back.
+constexpr test::Milliseconds complete_within{15 * redeliver_after_ms};
 constexpr std::size_t database_disk_mib = 400;
 constexpr std::size_t spool_disk_mib = 16;
 constexpr std::chrono::hours begins_before_month_end{2};
@@ -80,7 +81,8 @@ test::InstanceOptions Arena::instance_options() {
   test::InstanceOptions options;
   options.postgres = postgres_.get();
   options.proxied = true;
-  options.config = "[delivery]\nredeliver_after_ms = 1000\nredeliver_max = 100\n";
+  options.config = "[delivery]\nredeliver_after_ms = " + std::to_string(redeliver_after_ms) +
+                   "\nredeliver_max = 100\n";
   options.worker_environment = clock_.environment();
   options.broker.environment = broker_environment();
   options.broker.plugin_options = {"spool_mib 4"};
@@ -123,9 +125,9 @@ Round Arena::finish_round() {
   wait_settled(round);
   read_rows(round);
   wait_complete(round);
+  read_state(round);  // first: what clients say after this is not in it yet
   for (const auto& client : clients_) client->hand_over(round);
   lamp_->hand_over(round);
-  read_state(round);
   enter(Phase::idle);
   return round;
 }
@@ -144,48 +146,85 @@ void Arena::wait_settled(Round& round) {
   }
 }
 
+/// The newest message on one of a client's feeds that came in this round and that it has to get.
+std::optional<Target> Arena::target(Client& client, const FeedFormat& feed,
+                                    const std::string& conversation,
+                                    const std::map<std::string, Micros>& first_sent) const {
+  const Reader& reader = client.reader();
+  for (Seq seq = rows_.last(conversation); seq > checker_.archive().last(conversation); --seq) {
+    const Row& row = *rows_.at(conversation, seq);
+    if ((row.sender == reader.user) != (feed.first == Feed::sent)) continue;
+    const auto sent = first_sent.find(row.text);
+    const bool due =
+        lasting(reader) || (sent != first_sent.end() && sent->second > client.live_since());
+    if (due) return Target{feed, conversation, seq, row.text};
+  }
+  return std::nullopt;
+}
+
 void Arena::give_targets() {
+  std::map<std::string, Micros> first_sent;
+  for (const auto& client : clients_) client->add_first_sent(first_sent);
   for (const auto& client : clients_) {
     std::vector<Target> targets;
-    const Reader& reader = client->reader();
     for (const std::string& conversation : rows_.conversations()) {
-      if (!membership_.is_member(reader.user, conversation)) continue;
-      for (const FeedFormat& feed : reader.feeds) {
-        const Seq seq = rows_.newest(conversation, reader.user, feed.first);
-        if (seq == 0) continue;
-        const Row* row = rows_.at(conversation, seq);
-        const bool fresh = seq > checker_.archive().last(conversation);
-        if (fresh) targets.push_back({feed, conversation, seq, row->text});
+      if (!membership_.is_member(client->reader().user, conversation)) continue;
+      for (const FeedFormat& feed : client->reader().feeds) {
+        if (auto due = target(*client, feed, conversation, first_sent)) {
+          targets.push_back(std::move(*due));
+        }
       }
     }
     client->expect(std::move(targets));
   }
 }
 
+bool Arena::wait_all(test::Milliseconds time, const std::function<bool(const Reader&)>& which) {
+  return wait_until(time, [&] {
+    return std::all_of(clients_.begin(), clients_.end(), [&](const auto& client) {
+      return !which(client->reader()) || client->lacks().empty();
+    });
+  });
+}
+
 void Arena::wait_complete(Round& round) {
   reconnected_ = 0;
   give_targets();
-  const auto complete = [&](bool lasting_ones) {
-    return std::all_of(clients_.begin(), clients_.end(), [&](const auto& client) {
-      return lasting(client->reader()) != lasting_ones || client->lacks().empty();
-    });
-  };
-  if (!wait_until(complete_at_once, [&] { return complete(true); })) {
+  if (!wait_all(complete_at_once, lasting)) {
+    // Who never confirms is taken to have got it, and gets it when he comes back.
     for (const auto& client : clients_) {
-      if (!lasting(client->reader()) || client->lacks().empty()) continue;
-      client->leave(Client::Leave::politely);
-      ++reconnected_;
+      const Reader& reader = client->reader();
+      if (lasting(reader) && !reader.confirms && !client->lacks().empty()) call_back(*client);
     }
   }
-  if (!wait_until(complete_within, [&] { return complete(true); })) {
-    for (const auto& client : clients_) {
-      if (lasting(client->reader()) && !client->lacks().empty()) {
-        round.stuck.push_back(client->lacks());
-      }
+  // Observers, too; what they lack in the end is judged by the checker.
+  if (!wait_all(complete_within, [](const Reader&) { return true; })) name_the_late(round);
+}
+
+void Arena::call_back(Client& client) {
+  client.leave(Client::Leave::politely);
+  ++reconnected_;
+}
+
+void Arena::name_the_late(Round& round) {
+  std::vector<Client*> late;
+  for (const auto& client : clients_) {
+    const std::string lacks = client->lacks();
+    if (!lasting(client->reader()) || lacks.empty()) continue;
+    if (!client->reader().confirms) {
+      round.stuck.push_back(lacks);
+      continue;
     }
+    complain("redelivery", lacks + ", confirms, and was not sent it again");
+    call_back(*client);
+    late.push_back(client.get());
   }
-  // Live messages reach observers together with the others; a moment more, and the checker judges.
-  wait_until(observers_within, [&] { return complete(false); });
+  wait_until(late.empty() ? test::Milliseconds{0} : complete_within, [&] {
+    return std::all_of(late.begin(), late.end(), [](Client* one) { return one->lacks().empty(); });
+  });
+  for (Client* client : late) {
+    if (const std::string lacks = client->lacks(); !lacks.empty()) round.stuck.push_back(lacks);
+  }
 }
 
 void Arena::read_rows(Round& round) {
@@ -228,6 +267,12 @@ void Arena::read_state(Round& round) {
            "SELECT n.name, u.name, m.got_seq, m.read_seq FROM members m JOIN named n USING"
            " (conversation_id) JOIN users u USING (user_id)")) {
     round.cursors.push_back({cells[0], cells[1], std::stoll(cells[2]), std::stoll(cells[3])});
+  }
+  for (const test::Row& cells :
+       database.query(std::string(named_sql) +
+                      "SELECT n.name, u.name || '.' || d.device, d.got_seq FROM device_marks d"
+                      " JOIN named n USING (conversation_id) JOIN users u USING (user_id)")) {
+    round.device_marks.push_back({cells[0], cells[1], std::stoll(cells[2])});
   }
   const auto count = [&](const std::string& what, const std::string& sql) {
     round.orphans.emplace_back(what, database.number(sql));

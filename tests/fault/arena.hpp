@@ -3,7 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <vector>
@@ -67,6 +70,12 @@ class Arena {
   void wait_settled(Round& round);
   void wait_complete(Round& round);
   void give_targets();
+  [[nodiscard]] std::optional<Target> target(Client& client, const FeedFormat& feed,
+                                             const std::string& conversation,
+                                             const std::map<std::string, Micros>& first_sent) const;
+  void call_back(Client& client);
+  void name_the_late(Round& round);
+  bool wait_all(test::Milliseconds time, const std::function<bool(const Reader&)>& which);
   void read_rows(Round& round);
   void read_state(Round& round);
 

@@ -6,8 +6,6 @@ namespace parley::fault {
 
 namespace {
 
-constexpr int failure_reason = 0x80;  // MQTT 5: reason codes from here on say no
-
 std::string place(const std::string& conversation, Seq seq) {
   return conversation + " " + std::to_string(seq);
 }
@@ -105,6 +103,18 @@ std::vector<std::string> Archive::conversations() const {
   return names;
 }
 
+Counts& Counts::operator+=(const Counts& more) {
+  sent += more.sent;
+  published += more.published;
+  taken += more.taken;
+  acked += more.acked;
+  stored += more.stored;
+  delivered += more.delivered;
+  redelivered += more.redelivered;
+  refused += more.refused;
+  return *this;
+}
+
 // ---- Checker ----
 
 void Checker::fail(const std::string& check, const std::string& what, const std::string& text) {
@@ -114,15 +124,11 @@ void Checker::fail(const std::string& check, const std::string& what, const std:
 std::vector<Violation> Checker::check(const Round& round) {
   violations_.clear();
   counts_ = {};
-  for (const Send& send : round.sends) {
-    const auto [known, fresh] = known_.try_emplace(send.text, send);
-    if (fresh) continue;
-    auto& all = known->second.transmissions;
-    all.insert(all.end(), send.transmissions.begin(), send.transmissions.end());
-  }
+  learn(round);
   check_numbering(round);
   check_database(round);
-  check_rows_known(round);
+  for (const Row& row : round.rows) check_row_known(row);
+  check_how_often(round);
   check_sends(round);
   check_acks(round);
   check_sending_order(round);
@@ -133,9 +139,22 @@ std::vector<Violation> Checker::check(const Round& round) {
     if (reader != readers.end()) check_session(round, session, *reader->second);
   }
   check_complete(round);
+  check_marks(round);
   check_foreign(round);
   for (const std::string& what : round.stuck) fail("stuck", what);
+  for (const std::string& what : round.failures) fail("nonsense", what);
   return violations_;
+}
+
+void Checker::learn(const Round& round) {
+  for (const Send& send : round.sends) {
+    const auto [known, fresh] = known_.try_emplace(send.text, send);
+    if (fresh) continue;
+    auto& sent = known->second.transmissions;
+    sent.insert(sent.end(), send.transmissions.begin(), send.transmissions.end());
+    auto& answers = known->second.answers;
+    answers.insert(answers.end(), send.answers.begin(), send.answers.end());
+  }
 }
 
 void Checker::check_numbering(const Round& round) {
@@ -194,22 +213,54 @@ void Checker::check_database(const Round& round) {
   }
 }
 
-void Checker::check_rows_known(const Round& round) {
-  for (const Row& row : round.rows) {
-    const auto known = known_.find(row.text);
-    if (known == known_.end()) {
-      fail("unknown", place(row.conversation, row.seq) + " holds what nobody sent", row.text);
-      continue;
-    }
-    const Send& send = known->second;
-    if (row.sender != send.user || row.conversation != send.conversation ||
-        row.request_id != send.id) {
-      fail("altered",
-           place(row.conversation, row.seq) + " is from " + row.sender + " with id \"" +
-               row.request_id + "\"; it was sent by " + send.user + " to " + send.conversation +
-               " with id \"" + send.id + "\"",
-           row.text);
-    }
+void Checker::check_row_known(const Row& row) {
+  const auto known = known_.find(row.text);
+  if (known == known_.end()) {
+    return fail("unknown", place(row.conversation, row.seq) + " holds what nobody sent", row.text);
+  }
+  const Send& send = known->second;
+  if (row.sender != send.user || row.conversation != send.conversation ||
+      row.request_id != send.id) {
+    fail("altered",
+         place(row.conversation, row.seq) + " is from " + row.sender + " with id \"" +
+             row.request_id + "\"; it was sent by " + send.user + " to " + send.conversation +
+             " with id \"" + send.id + "\"",
+         row.text);
+  }
+}
+
+/// Each message once that was sent or stored in this round: a row may be one too many though the
+/// message is of an earlier round.
+void Checker::check_how_often(const Round& round) {
+  std::set<std::string> texts;
+  for (const Send& send : round.sends) texts.insert(send.text);
+  for (const Row& row : round.rows) texts.insert(row.text);
+  for (const std::string& text : texts) {
+    const auto known = known_.find(text);
+    if (known != known_.end()) check_rows_of(known->second);
+  }
+}
+
+/// @param send  with everything that all rounds know of it
+void Checker::check_rows_of(const Send& send) {
+  const std::size_t rows = archive_.with_text(send.text).size();
+  if (send.will != WillDue::no_will) return check_will(send, rows);
+  if (!send.refusal.empty()) {
+    if (rows > 0) fail("refused", "stored although " + send.refusal + " was due", send.text);
+    return;
+  }
+  if (!send.id.empty() && rows > 1) {
+    fail("twice", "with an id, and yet in " + std::to_string(rows) + " rows", send.text);
+  }
+  if (send.id.empty() && rows > send.transmissions.size()) {
+    fail("twice",
+         std::to_string(rows) + " rows of " + std::to_string(send.transmissions.size()) +
+             " publishes",
+         send.text);
+  }
+  if (turned_away(send) && rows > 0) {
+    fail("turned away", "every PUBLISH was answered with a failure, and yet it is stored",
+         send.text);
   }
 }
 
@@ -231,29 +282,12 @@ void Checker::check_will(const Send& send, std::size_t rows) {
 }
 
 void Checker::check_send(const Send& send, const Round& round) {
-  const std::size_t rows = archive_.with_text(send.text).size();
-  if (send.will != WillDue::no_will) return check_will(send, rows);
-  if (!send.refusal.empty()) {
-    if (rows > 0) fail("refused", "stored although " + send.refusal + " was due", send.text);
-    return;
-  }
-  if (!send.id.empty() && rows > 1) {
-    fail("twice", "with an id, and yet in " + std::to_string(rows) + " rows", send.text);
-  }
-  const std::size_t transmissions = known_.at(send.text).transmissions.size();
-  if (send.id.empty() && rows > transmissions) {
-    fail("twice", std::to_string(rows) + " rows of " + std::to_string(transmissions) + " publishes",
-         send.text);
-  }
+  if (send.will != WillDue::no_will || !send.refusal.empty()) return;
   const bool void_now =
       std::any_of(send.answers.begin(), send.answers.end(),
                   [&](const Answer& answer) { return answer.at < round.void_until; });
-  if (taken(send) && rows == 0 && !void_now) {
+  if (taken(send) && archive_.with_text(send.text).empty() && !void_now) {
     fail("taken", "PUBACKed, and neither stored nor refused", send.text);
-  }
-  if (turned_away(send) && send.transmissions.size() == transmissions && rows > 0) {
-    fail("turned away", "every PUBLISH was answered with a failure, and yet it is stored",
-         send.text);
   }
 }
 

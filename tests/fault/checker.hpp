@@ -52,6 +52,7 @@ struct Counts {
   std::int64_t delivered = 0;
   std::int64_t redelivered = 0;
   std::int64_t refused = 0;
+  Counts& operator+=(const Counts& more);
 };
 
 class Checker {
@@ -71,16 +72,20 @@ class Checker {
     bool begun = false;  // observers begin anywhere
     int connection = 0;  // that `last` came on
     Seq high_now = 0;    // `high` of that connection alone
+    Seq cut_off = 0;     // up to here it was told that nothing comes
   };
   using PositionKey = std::tuple<std::string, FeedFormat, std::string>;
 
   void fail(const std::string& check, const std::string& what, const std::string& text = {});
   void check_numbering(const Round& round);
   void check_database(const Round& round);
+  void learn(const Round& round);
   void check_sends(const Round& round);
   void check_send(const Send& send, const Round& round);
   void check_will(const Send& send, std::size_t rows);
-  void check_rows_known(const Round& round);
+  void check_row_known(const Row& row);
+  void check_how_often(const Round& round);
+  void check_rows_of(const Send& send);
   void check_acks(const Round& round);
   void check_ack(const AckSeen& ack, const Send* send);
   void check_stored_ack(const AckSeen& ack, const Send* send);
@@ -90,17 +95,25 @@ class Checker {
   void check_session(const Round& round, const SessionLog& session, const Reader& reader);
   void check_delivery(const SessionLog& session, const Reader& reader, const Delivery& delivery);
   void advance(const SessionLog& session, const Reader& reader, const Delivery& delivery, Seq seq);
+  void check_repeat(const SessionLog& session, const Reader& reader, const Delivery& delivery,
+                    Seq seq);
   void truncate(const Reader& reader, const SessionLog& session, const Mark& truncation);
   void check_complete(const Round& round);
   void check_observer_complete(const Round& round, const SessionLog& session, const Reader& reader);
+  void check_marks(const Round& round);
+  [[nodiscard]] Seq said(int client, const std::string& conversation) const;
+  [[nodiscard]] Seq accounted_for(const Round& round, const std::string& user,
+                                  const std::string& conversation) const;
   void check_foreign(const Round& round);
-  [[nodiscard]] Seq resolve(const Delivery& delivery, Seq high, const std::string& user) const;
+  [[nodiscard]] Seq resolve(const Delivery& delivery, Seq high, Seq last,
+                            const std::string& user) const;
   Position& position(const Reader& reader, const SessionLog& session, FeedFormat feed,
                      const std::string& conversation);
 
   Membership membership_;
   Archive archive_;
-  std::unordered_map<std::string, Send> known_;  // by text: what was ever sent
+  std::unordered_map<std::string, Send> known_;      // by text: what was ever sent
+  std::map<std::pair<int, std::string>, Seq> said_;  // by client, conversation: its highest mark
   std::map<PositionKey, Position> positions_;
   std::map<int, Micros> live_since_;  // by connection, of observers
   std::set<std::string> due_live_;    // what the observer that is looked at has to get, by text

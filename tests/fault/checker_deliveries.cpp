@@ -8,9 +8,6 @@ namespace parley::fault {
 
 namespace {
 
-/// Even without any delivery: the worker may have been away for a while.
-constexpr Micros live_within = 10'000'000;
-
 std::string where(const SessionLog& session, const Reader& reader, FeedFormat feed) {
   return reader.client_id + " (connection " + std::to_string(session.connection) + ", " +
          to_string(feed.first) + "." + to_string(feed.second) + ")";
@@ -29,13 +26,17 @@ Checker::Position& Checker::position(const Reader& reader, const SessionLog& ses
   return position;
 }
 
-Seq Checker::resolve(const Delivery& delivery, Seq high, const std::string& user) const {
+/// @param high, last  what came next may be what follows one of them: the same text may be in
+///                    several rows, and the format may not say which one it is
+Seq Checker::resolve(const Delivery& delivery, Seq high, Seq last, const std::string& user) const {
   if (delivery.seq != 0) return delivery.seq;
-  const Seq next = archive_.next(delivery.conversation, user, delivery.feed, high);
+  const auto next = [&](Seq from) {
+    return archive_.next(delivery.conversation, user, delivery.feed, from);
+  };
   Seq found = 0;
   for (const Row* row : archive_.with_text(delivery.text)) {
     if (row->conversation != delivery.conversation) continue;
-    if (found == 0 || row->seq == next) found = row->seq;
+    if (found == 0 || row->seq == next(high) || row->seq == next(last)) found = row->seq;
   }
   return found;
 }
@@ -64,9 +65,18 @@ void Checker::find_live(const Round& round, const SessionLog& session) {
 }
 
 void Checker::check_session(const Round& round, const SessionLog& session, const Reader& reader) {
+  for (const std::string& topic : session.strange_topics) {
+    fail("foreign", reader.client_id + " was given a publication on " + topic);
+  }
   if (reader.kind == ReaderKind::observer) find_live(round, session);
   auto truncation = session.truncations.begin();
+  auto mark = session.marks.begin();
+  const auto say = [&] {
+    Seq& highest = said_[{reader.client, mark->conversation}];
+    highest = std::max(highest, mark->seq);
+  };
   for (const Delivery& delivery : session.deliveries) {
+    for (; mark != session.marks.end() && mark->at <= delivery.at; ++mark) say();
     for (; truncation != session.truncations.end() && truncation->at <= delivery.at; ++truncation) {
       truncate(reader, session, *truncation);
     }
@@ -76,6 +86,7 @@ void Checker::check_session(const Round& round, const SessionLog& session, const
   for (; truncation != session.truncations.end(); ++truncation) {
     truncate(reader, session, *truncation);
   }
+  for (; mark != session.marks.end(); ++mark) say();
   if (reader.kind == ReaderKind::observer) check_observer_complete(round, session, reader);
 }
 
@@ -83,6 +94,7 @@ void Checker::truncate(const Reader& reader, const SessionLog& session, const Ma
   for (const FeedFormat& feed : reader.feeds) {
     Position& held = position(reader, session, feed, truncation.conversation);
     held.high = std::max(held.high, truncation.seq - 1);
+    held.cut_off = std::max(held.cut_off, truncation.seq - 1);
   }
 }
 
@@ -97,7 +109,8 @@ void Checker::check_delivery(const SessionLog& session, const Reader& reader,
     return fail("foreign", at + " never subscribed that", delivery.text);
   }
   const Position& held = position(reader, session, feed, delivery.conversation);
-  const Seq seq = resolve(delivery, held.high, reader.user);
+  const Seq last = held.connection == session.connection ? held.last : held.high;
+  const Seq seq = resolve(delivery, held.high, last, reader.user);
   const Row* row = archive_.at(delivery.conversation, seq);
   if (row == nullptr) {
     return fail("content",
@@ -127,22 +140,9 @@ void Checker::advance(const SessionLog& session, const Reader& reader, const Del
     held.connection = session.connection;
     return;
   }
-  const bool same_session =
-      std::exchange(held.connection, session.connection) == session.connection;
-  const Seq before = std::exchange(held.last, seq);
-  const Seq high_before = same_session ? held.high_now : 0;
-  held.high_now = std::max(high_before, seq);
+  check_repeat(session, reader, delivery, seq);
   if (seq <= held.high) {
     ++counts_.redelivered;
-    // A repeat begins anywhere, and then goes on in order: of what came on this connection. (After
-    // a broker's crash a returning session may get a late repeat of what it got before.)
-    const Seq due = archive_.next(delivery.conversation, reader.user, delivery.feed, before);
-    if (seq <= high_before && seq > before && seq > due && reader.kind != ReaderKind::observer) {
-      fail("gap",
-           where(session, reader, feed) + " was given " + delivery.conversation + " " +
-               std::to_string(seq) + " once more behind " + std::to_string(before),
-           archive_.at(delivery.conversation, due)->text);
-    }
     return;
   }
   Seq next = archive_.next(delivery.conversation, reader.user, delivery.feed, held.high);
@@ -160,12 +160,97 @@ void Checker::advance(const SessionLog& session, const Reader& reader, const Del
   held.high = seq;
 }
 
+/// A repeat begins where the client stands, and then goes on in order.
+void Checker::check_repeat(const SessionLog& session, const Reader& reader,
+                           const Delivery& delivery, Seq seq) {
+  const FeedFormat feed{delivery.feed, delivery.format};
+  Position& held = position(reader, session, feed, delivery.conversation);
+  const bool first = std::exchange(held.connection, session.connection) != session.connection;
+  const Seq before = std::exchange(held.last, seq);
+  const Seq high_before = first ? 0 : held.high_now;
+  held.high_now = std::max(high_before, seq);
+  if (reader.kind == ReaderKind::observer) return;
+  const auto skipped = [&](Seq due) {
+    fail("gap",
+         where(session, reader, feed) + " was given " + delivery.conversation + " " +
+             std::to_string(seq) + " once more behind " +
+             std::to_string(first ? high_before : before),
+         archive_.at(delivery.conversation, due)->text);
+  };
+  const auto next = [&](Seq from) {
+    return archive_.next(delivery.conversation, reader.user, delivery.feed, from);
+  };
+  if (seq <= high_before) {
+    const Seq due = next(before);
+    if (seq > before && seq > due) skipped(due);
+    return;
+  }
+  // What the broker kept for a session that is still there comes as it was left. (After a broker's
+  // crash that may be a late repeat of what it got before.) Where one begins that confirms nothing,
+  // only the server knows.
+  if (session.session_present || (first && !reader.confirms)) return;
+  const Seq stands = std::max(said(reader.client, delivery.conversation), held.cut_off);
+  const Seq due = next(std::max(high_before, stands));
+  if (due != 0 && due < seq && due <= held.high) skipped(due);
+}
+
+Seq Checker::said(int client, const std::string& conversation) const {
+  const auto highest = said_.find({client, conversation});
+  return highest == said_.end() ? 0 : highest->second;
+}
+
+/// The highest seq that the user's `got` may be at: who confirms has said it, or has sent from
+/// a session that gets messages, which says that he has read what came before.
+Seq Checker::accounted_for(const Round& round, const std::string& user,
+                           const std::string& conversation) const {
+  Seq highest = 0;
+  std::set<int> senders;
+  for (const Reader& reader : round.readers) {
+    if (reader.user != user) continue;
+    highest = std::max(highest, said(reader.client, conversation));
+    if (reader.kind != ReaderKind::none) senders.insert(reader.client);
+  }
+  for (Seq seq = archive_.last(conversation); seq > highest; --seq) {
+    const Row& row = *archive_.at(conversation, seq);
+    const auto send = known_.find(row.text);
+    if (row.sender != user || send == known_.end()) continue;
+    if (senders.contains(send->second.client)) return seq;
+  }
+  return highest;
+}
+
+void Checker::check_marks(const Round& round) {
+  std::map<std::string, const Reader*> devices;  // by client id
+  std::set<std::string> unsaid;  // users for whom the server may count what nobody has said
+  for (const Reader& reader : round.readers) {
+    if (reader.kind == ReaderKind::device) devices[reader.client_id] = &reader;
+    const bool silent = reader.kind == ReaderKind::device && !reader.confirms;
+    if (silent || reader.kind == ReaderKind::sole) unsaid.insert(reader.user);
+  }
+  for (const DeviceMark& mark : round.device_marks) {
+    const auto reader = devices.find(mark.client_id);
+    if (reader == devices.end() || !reader->second->confirms) continue;
+    const Seq highest = said(reader->second->client, mark.conversation);
+    if (mark.got <= highest) continue;
+    fail("got", mark.client_id + " is believed to hold " + mark.conversation + " up to " +
+                    std::to_string(mark.got) + " and has said " + std::to_string(highest));
+  }
+  for (const Cursor& cursor : round.cursors) {
+    if (unsaid.contains(cursor.user)) continue;
+    const Seq highest = accounted_for(round, cursor.user, cursor.conversation);
+    if (cursor.got <= highest && cursor.read <= highest) continue;
+    fail("got", cursor.user + " is believed to have got " + std::to_string(cursor.got) +
+                    " and read " + std::to_string(cursor.read) + " of " + cursor.conversation +
+                    ", and his devices account for " + std::to_string(highest));
+  }
+}
+
 void Checker::check_observer_complete(const Round& round, const SessionLog& session,
                                       const Reader& reader) {
   std::map<std::pair<FeedFormat, std::string>, std::pair<Seq, Seq>> seen;  // first, last
   for (const Delivery& delivery : session.deliveries) {
     const FeedFormat feed{delivery.feed, delivery.format};
-    const Seq seq = resolve(delivery, 0, reader.user);
+    const Seq seq = resolve(delivery, 0, 0, reader.user);
     const auto [entry, fresh] = seen.try_emplace({feed, delivery.conversation}, seq, seq);
     entry->second.first = std::min(entry->second.first, seq);
     entry->second.second = std::max(entry->second.second, seq);

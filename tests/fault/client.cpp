@@ -53,13 +53,23 @@ void Client::run() {
   while (!stop_) {
     {
       const std::lock_guard lock{mutex_};
-      step();
+      guarded_step();
     }
     wait_for_events();
   }
   const std::lock_guard lock{mutex_};
   if (connection_ && accepted_)
     connection_->write(test::encode_empty(test::PacketType::disconnect));
+}
+
+/// What it cannot make sense of is a finding, and the end of this connection only.
+void Client::guarded_step() {
+  try {
+    step();
+  } catch (const std::exception& error) {
+    failures_.push_back(spec_.reader.client_id + ": " + error.what());
+    if (connection_) end_connection("failed");
+  }
 }
 
 void Client::wait_for_events() {
@@ -83,6 +93,7 @@ void Client::wait_for_events() {
 void Client::step() {
   const Micros now = now_micros();
   leave_if_asked();
+  if (leaving_since_ != 0) return part();
   if (!connection_) {
     settled_ = false;
     if (now >= retry_at_) begin_connection();
@@ -161,26 +172,31 @@ void Client::subscribe() {
 
 void Client::end_connection(const std::string& why) {
   SessionLog& session = sessions_.back();
+  if (spec_.armed_will) {
+    Send will{.client = spec_.reader.client,
+              .user = spec_.reader.user,
+              .conversation = membership_.conversation_of(spec_.reader.user, spec_.will_to),
+              .to = spec_.will_to,
+              .text = will_text_,
+              .will = will_due_};
+    if (why == "left politely") will.will = WillDue::must_not;
+    // A broker that was too slow with its CONNACK may have taken the will nevertheless.
+    if (!accepted_) will.will = WillDue::unknown;
+    will.transmissions.push_back({session.connection, begun_at_});
+    sends_.push_back(std::move(will));
+  }
   if (accepted_) {
     session.ended_at = now_micros();
     session.ended_by = why;
-    if (spec_.armed_will) {
-      Send will{.client = spec_.reader.client,
-                .user = spec_.reader.user,
-                .conversation = membership_.conversation_of(spec_.reader.user, spec_.will_to),
-                .to = spec_.will_to,
-                .text = will_text_,
-                .will = will_due_};
-      if (why == "left politely") will.will = WillDue::must_not;
-      will.transmissions.push_back({session.connection, begun_at_});
-      sends_.push_back(std::move(will));
-    }
   } else {
     sessions_.pop_back();  // never was one
   }
   connection_.reset();
   accepted_ = false;
   settled_ = false;
+  live_since_ = leaving_since_ = 0;
+  // What an observer is due ends with its connection.
+  if (spec_.reader.kind == ReaderKind::observer) targets_.clear();
   retry_at_ = now_micros() + reconnect_after;
   if (spec_.clean) {
     // Without a session nobody remembers packet ids. What had no id has an unknown outcome now.
@@ -191,11 +207,23 @@ void Client::end_connection(const std::string& why) {
 
 void Client::leave_if_asked() {
   const Leave how = leave_.exchange(Leave::no);
-  if (how == Leave::no || !connection_) return;
-  if (how == Leave::politely && accepted_) {
-    connection_->write(test::encode_empty(test::PacketType::disconnect));
+  if (how == Leave::no || !connection_ || leaving_since_ != 0) return;
+  if (how != Leave::politely || !accepted_) return end_connection("dropped");
+  connection_->write(test::encode_empty(test::PacketType::disconnect));
+  leaving_since_ = now_micros();
+  part();
+}
+
+/// Until the broker has hung up: who closes before, with something unread, resets the connection,
+/// and a broker that had not read the DISCONNECT yet reports the will.
+void Client::part() {
+  settled_ = false;
+  connection_->flush();
+  connection_->read(read_bytes);
+  while (connection_->next()) {
   }
-  end_connection(how == Leave::politely ? "left politely" : "dropped");
+  if (!connection_->open()) return end_connection("left politely");
+  if (now_micros() - leaving_since_ > answer_within) end_connection("left unheard");
 }
 
 void Client::keep_alive() {
@@ -218,6 +246,20 @@ void Client::keep_alive() {
 }
 
 // ---- For the driver ----
+
+void Client::add_first_sent(std::map<std::string, Micros>& all) {
+  const std::lock_guard lock{mutex_};
+  for (const Send& send : sends_) {
+    if (!send.transmissions.empty()) all.try_emplace(send.text, send.transmissions.front().at);
+  }
+}
+
+Micros Client::live_since() {
+  const std::lock_guard lock{mutex_};
+  if (live_since_ != 0) return live_since_;
+  const bool listens = !sessions_.empty() && sessions_.back().subscribed_at != 0;
+  return (listens ? sessions_.back().subscribed_at : now_micros()) + live_within;
+}
 
 void Client::expect(std::vector<Target> targets) {
   const std::lock_guard lock{mutex_};
@@ -256,12 +298,15 @@ void Client::hand_over(Round& round) {
   sends_.clear();
   round.acks.insert(round.acks.end(), acks_.begin(), acks_.end());
   acks_.clear();
+  round.failures.insert(round.failures.end(), failures_.begin(), failures_.end());
+  failures_.clear();
   std::vector<SessionLog> next;
   if (accepted_ && !sessions_.empty()) {
     SessionLog goes_on = sessions_.back();
     goes_on.deliveries.clear();
     goes_on.marks.clear();
     goes_on.truncations.clear();
+    goes_on.strange_topics.clear();
     next.push_back(std::move(goes_on));
   } else if (connection_) {
     next.push_back(sessions_.back());

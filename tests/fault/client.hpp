@@ -64,11 +64,19 @@ class Client {
   void stall_for(Micros time) { stalled_until_ = now_micros() + time; }
   /// Reads slowly for that long.
   void slow_for(Micros time) { slow_until_ = now_micros() + time; }
+  /// Loses what comes on its inbox for that long, and takes nothing behind that until it has come
+  /// again, as one that cannot store it. Only if it confirms.
+  void forget_for(Micros time) { forget_until_ = now_micros() + time; }
   enum class Leave : std::uint8_t { no, politely, abruptly };
   /// Ends the connection; it comes back at once.
   void leave(Leave how) { leave_ = how; }
   /// Whether it is connected and subscribed, and everything that it sent has its answer.
   [[nodiscard]] bool settled() const { return settled_; }
+  /// When it first published each message since the last `hand_over`, by text.
+  void add_first_sent(std::map<std::string, Micros>& all);
+  /// An observer gets everything that is published after this: it has begun to get messages, or
+  /// had more than enough time for it.
+  Micros live_since();
   void expect(std::vector<Target> targets);
   /// What it still lacks; empty: nothing.
   std::string lacks();
@@ -92,6 +100,7 @@ class Client {
   };
 
   void run();
+  void guarded_step();
   void step();
   void wait_for_events();
   // connection
@@ -100,6 +109,7 @@ class Client {
   void subscribe();
   void end_connection(const std::string& why);
   void leave_if_asked();
+  void part();
   void keep_alive();
   // sending
   void make_new_sends();
@@ -124,6 +134,8 @@ class Client {
   void on_answer(const std::string& verb, const std::string& id,
                  const test::Publication& publication);
   void on_event(const std::string& payload);
+  bool forgets(const Delivery& delivery);
+  [[nodiscard]] Seq holds(const std::string& conversation) const;
   void confirm(bool all);
   void evaluate();
 
@@ -137,6 +149,7 @@ class Client {
   std::atomic<Phase> phase_{Phase::idle};
   std::atomic<Micros> stalled_until_{0};
   std::atomic<Micros> slow_until_{0};
+  std::atomic<Micros> forget_until_{0};
   std::atomic<Leave> leave_{Leave::no};
   std::atomic<bool> settled_{false};
   std::atomic<WillDue> will_due_{WillDue::unknown};
@@ -151,6 +164,8 @@ class Client {
   Micros retry_at_ = 0;
   Micros heard_at_ = 0;
   Micros pinged_at_ = 0;
+  Micros leaving_since_ = 0;  // said DISCONNECT; 0: has not
+  Micros live_since_ = 0;     // of this connection; 0: nothing has come
   std::string will_text_;
   Micros next_send_at_ = 0;
   int sends_made_ = 0;
@@ -165,9 +180,11 @@ class Client {
   std::map<std::string, int> since_confirmed_;
   Micros confirmed_at_ = 0;
   std::map<std::pair<FeedFormat, std::string>, Seq> seen_;
-  std::unordered_set<std::string> seen_texts_;  // of formats without seq
+  std::map<std::pair<FeedFormat, std::string>, Seq> forgot_;  // the first one
+  std::unordered_set<std::string> seen_texts_;                // of formats without seq
   std::vector<Target> targets_;
   std::string lacks_;
+  std::vector<std::string> failures_;  // see Round::failures
 
   std::thread thread_;
 };

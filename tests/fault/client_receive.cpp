@@ -1,6 +1,7 @@
 // The receiving half of a client.
 #include <algorithm>
 #include <charconv>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -72,7 +73,10 @@ void Client::handle(const test::Packet& packet) {
 }
 
 void Client::on_publication(const test::Publication& publication) {
-  if (!publication.topic.starts_with(base_)) return;
+  if (!publication.topic.starts_with(base_)) {
+    sessions_.back().strange_topics.push_back(publication.topic);
+    return;
+  }
   const std::string rest = publication.topic.substr(base_.size());
   const auto slash = rest.find('/');
   const std::string verb = rest.substr(0, slash);
@@ -113,15 +117,41 @@ void Client::on_message(const std::string& verb, const std::string& conv,
       delivery.text.erase(0, colon + 2);
     }
   }
+  if (forgets(delivery)) return;
   Seq& seen = seen_[{{delivery.feed, delivery.format}, delivery.conversation}];
   seen = std::max(seen, delivery.seq);
   if (delivery.seq == 0) seen_texts_.insert(delivery.text);
   if (spec_.confirm_every > 0 && delivery.feed == Feed::inbox && delivery.seq > 0) {
-    auto& [newest, confirmed] = to_confirm_[conv];
-    newest = std::max(newest, delivery.seq);
+    to_confirm_[conv].first = holds(delivery.conversation);
     ++since_confirmed_[conv];
   }
+  if (live_since_ == 0) live_since_ = delivery.at;
   sessions_.back().deliveries.push_back(std::move(delivery));
+}
+
+bool Client::forgets(const Delivery& delivery) {
+  if (!spec_.reader.confirms || delivery.feed != Feed::inbox) return false;
+  const std::pair key{FeedFormat{delivery.feed, delivery.format}, delivery.conversation};
+  if (now_micros() < forget_until_) {
+    if (delivery.seq > seen_[key]) forgot_.try_emplace(key, delivery.seq);
+    return true;
+  }
+  const auto first = forgot_.find(key);
+  if (first == forgot_.end() || delivery.seq < first->second) return false;
+  if (delivery.seq > first->second) return true;
+  forgot_.erase(first);
+  return false;
+}
+
+/// Up to where it holds that in all its formats: a `got` says so of everything before.
+Seq Client::holds(const std::string& conversation) const {
+  Seq lowest = std::numeric_limits<Seq>::max();
+  for (const FeedFormat& feed : spec_.reader.feeds) {
+    if (feed.first != Feed::inbox) continue;
+    const auto seen = seen_.find({feed, conversation});
+    lowest = std::min(lowest, seen == seen_.end() ? 0 : seen->second);
+  }
+  return lowest;
 }
 
 void Client::on_answer(const std::string& verb, const std::string& id,

@@ -16,7 +16,6 @@ constexpr Micros again_after = 300 * ms;   // after a PUBACK that said no
 constexpr std::size_t open_max = 40;       // messages without an answer
 constexpr std::size_t stored_max = 50;
 constexpr std::size_t long_text_bytes = 3'000;
-constexpr int failure_reason = 0x80;
 
 double share(std::mt19937_64& random) {
   return std::uniform_real_distribution<double>{0, 1}(random);

@@ -1,7 +1,5 @@
 #include "tests/fault/faults.hpp"
 
-#include <poll.h>
-
 #include <algorithm>
 
 #include "tests/fault/faults_parts.hpp"
@@ -9,13 +7,7 @@
 namespace parley::fault {
 
 bool wait_until(test::Milliseconds time, const std::function<bool()>& holds) {
-  constexpr int look_every_ms = 5;
-  const test::Deadline deadline{test::slowed(time)};
-  while (!holds()) {
-    if (deadline.passed()) return false;
-    ::poll(nullptr, 0, look_every_ms);
-  }
-  return true;
+  return test::comes_true(holds, test::Deadline{test::slowed(time)});
 }
 
 const std::vector<Kind>& kinds() {

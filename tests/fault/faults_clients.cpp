@@ -22,12 +22,20 @@ void judge_wills(Arena& arena, WillDue due) {
 
 void add_readers(std::vector<Kind>& all) {
   constexpr Micros stall = 1'500'000;
+  constexpr Micros forget = 300'000;
   all.push_back(simple(
       "stalled_readers", "a third of the clients stop reading", Part::clients,
       [](Arena& arena) { some_clients(arena, [](Client& c) { c.stall_for(stall); }); }, nothing));
   all.push_back(simple(
       "slow_readers", "a third of the clients read a few packets at a time", Part::clients,
       [](Arena& arena) { some_clients(arena, [](Client& c) { c.slow_for(stall); }); }, nothing));
+  all.push_back(simple(
+      "forgetful_readers", "devices that confirm lose what comes, and are sent it again",
+      Part::clients,
+      [](Arena& arena) {
+        for (const auto& client : arena.clients()) client->forget_for(forget);
+      },
+      nothing));
   all.push_back(simple(
       "drop_clients", "a third of the clients lose their connection", Part::clients,
       [](Arena& arena) {

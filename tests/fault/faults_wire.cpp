@@ -37,7 +37,11 @@ class Trap : public Fault {
     cuts_before_ = proxy.cuts();
     set_(proxy, arena);
   }
-  void heal(Arena& arena) override { cuts_ = wire_.proxy(arena).cuts() - cuts_before_; }
+  void heal(Arena& arena) override {
+    Proxy& proxy = wire_.proxy(arena);
+    proxy.disarm();  // first: nothing may be cut that is not counted, nor in a later round
+    cuts_ = proxy.cuts() - cuts_before_;
+  }
   [[nodiscard]] bool happened() const override { return cuts_ > 0; }
 
  private:

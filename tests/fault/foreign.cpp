@@ -2,6 +2,7 @@
 
 #include <poll.h>
 
+#include <exception>
 #include <utility>
 
 #include "tests/fault/client.hpp"
@@ -33,10 +34,25 @@ void ForeignDevice::run() {
   while (!stop_) {
     {
       const std::lock_guard lock{mutex_};
-      step();
+      guarded_step();
     }
     ::poll(nullptr, 0, poll_ms);
   }
+}
+
+void ForeignDevice::guarded_step() {
+  try {
+    step();
+  } catch (const std::exception& error) {
+    failures_.push_back(name_ + ": " + error.what());
+    hang_up();
+  }
+}
+
+void ForeignDevice::hang_up() {
+  finish_log(false);
+  connection_.reset();
+  next_at_ = now_micros() + again_after;
 }
 
 void ForeignDevice::finish_log(bool in_order) {
@@ -57,12 +73,7 @@ void ForeignDevice::step() {
   connection_->flush();
   connection_->read(65'536);
   while (const auto packet = connection_->next()) handle(*packet);
-  if (!connection_->open()) {
-    finish_log(false);
-    connection_.reset();
-    next_at_ = now + again_after;
-    return;
-  }
+  if (!connection_->open()) return hang_up();
   if (!ready_) return;
   if (pause_) {
     if (!ping_open_) connection_->write(test::encode_empty(test::PacketType::pingreq));
@@ -110,6 +121,8 @@ void ForeignDevice::hand_over(Round& round) {
   finish_log(in_order);
   for (ForeignLog& log : logs_) round.foreign.push_back(std::move(log));
   logs_.clear();
+  round.failures.insert(round.failures.end(), failures_.begin(), failures_.end());
+  failures_.clear();
   pause_ = false;
 }
 

@@ -27,7 +27,9 @@ class ForeignDevice {
 
  private:
   void run();
+  void guarded_step();
   void step();
+  void hang_up();
   void handle(const test::Packet& packet);
   void finish_log(bool in_order);
 
@@ -45,6 +47,7 @@ class ForeignDevice {
   std::int64_t next_at_ = 0;
   bool ping_open_ = false;
   bool in_order_ = false;
+  std::vector<std::string> failures_;  // see Round::failures
   std::thread thread_;
 };
 

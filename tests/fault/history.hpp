@@ -15,6 +15,9 @@ namespace parley::fault {
 using Micros = std::int64_t;
 using Seq = std::int64_t;
 
+/// How long it may take until a session gets live messages: the worker may have been away.
+inline constexpr Micros live_within = 10'000'000;
+
 enum class Format : std::uint8_t { text, json, protobuf };
 /// Others' messages come on inbox, one's own on sent.
 enum class Feed : std::uint8_t { inbox, sent };
@@ -32,6 +35,9 @@ struct Answer {
   Micros at = 0;
   int reason = 0;
 };
+
+/// MQTT 5: reason codes from here on say no.
+inline constexpr int failure_reason = 0x80;
 
 /// What a Last Will must have come to.
 enum class WillDue : std::uint8_t { no_will, unknown, must, must_not };
@@ -92,8 +98,9 @@ struct SessionLog {
   std::string ended_by{};
   bool session_present = false;
   std::vector<Delivery> deliveries{};
-  std::vector<Mark> marks{};        // got and read, as published
-  std::vector<Mark> truncations{};  // `truncated`: the first seq that follows
+  std::vector<Mark> marks{};                  // got and read, as published
+  std::vector<Mark> truncations{};            // `truncated`: the first seq that follows
+  std::vector<std::string> strange_topics{};  // of publications that are not below "im/u/<me>/"
 };
 
 /// What one client is entitled to.
@@ -140,6 +147,13 @@ struct Cursor {
   Seq read = 0;
 };
 
+/// Up to where the server believes that a named device holds a conversation.
+struct DeviceMark {
+  std::string conversation{};
+  std::string client_id{};
+  Seq got = 0;
+};
+
 /// A publish of somebody who has nothing to do with Parley, and what its subscriber saw.
 struct ForeignLog {
   int connection = 0;
@@ -158,12 +172,15 @@ struct Round {
   std::vector<Row> rows{};  // new ones, by conversation and seq
   std::vector<Head> heads{};
   std::vector<Cursor> cursors{};
+  std::vector<DeviceMark> device_marks{};
   std::vector<std::pair<std::string, std::int64_t>> orphans{};  // what, how many
   /// What the broker had taken until then and had not been stored may be gone (a spool was
   /// destroyed). 0: nothing was destroyed.
   Micros void_until = 0;
   /// Clients that did not come to rest before the deadline: what each still waited for.
   std::vector<std::string> stuck{};
+  /// What clients could not make sense of: who, and why.
+  std::vector<std::string> failures{};
 };
 
 /// Who is in which conversation. 1:1 conversations hold the two in their name.

@@ -17,16 +17,7 @@ void Report::add_to(Line& line, const RoundResult& result, int injected, int ski
   line.skipped += skipped;
   line.violations += static_cast<std::int64_t>(result.violations.size());
   line.reconnected += result.reconnected;
-  Counts& sum = line.counts;
-  const Counts& more = result.counts;
-  sum.sent += more.sent;
-  sum.published += more.published;
-  sum.taken += more.taken;
-  sum.acked += more.acked;
-  sum.stored += more.stored;
-  sum.delivered += more.delivered;
-  sum.redelivered += more.redelivered;
-  sum.refused += more.refused;
+  line.counts += result.counts;
 }
 
 void Report::add(const RoundResult& result) {

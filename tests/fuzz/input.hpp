@@ -56,6 +56,20 @@ class Input {
   std::string_view rest_;
 };
 
+/// Frames in one input, each with two bytes of length; the last one may be cut short.
+template <class Each>
+void each_frame(Input input, Each&& each) {
+  std::string_view rest = input.rest();
+  while (rest.size() >= 2) {
+    const std::size_t wanted =
+        static_cast<unsigned char>(rest[0]) * 256U + static_cast<unsigned char>(rest[1]);
+    rest.remove_prefix(2);
+    const auto frame = rest.substr(0, wanted);
+    rest.remove_prefix(frame.size());
+    each(frame);
+  }
+}
+
 }  // namespace parley::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);

@@ -116,20 +116,14 @@ class Plugin {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  std::string_view rest{reinterpret_cast<const char*>(data), size};
   Plugin plugin;
-  while (rest.size() >= 2) {
-    const std::size_t wanted =
-        static_cast<unsigned char>(rest[0]) * 256U + static_cast<unsigned char>(rest[1]);
-    rest.remove_prefix(2);
-    const auto bytes = rest.substr(0, wanted);
-    rest.remove_prefix(bytes.size());
+  fuzz::each_frame({data, size}, [&](std::string_view bytes) {
     const auto frame = link::decode_worker_frame(bytes);
-    if (!frame) continue;
+    if (!frame) return;
     const auto once = link::encode(*frame);
     const auto again = link::decode_worker_frame(once);
     require(again.has_value() && link::encode(*again) == once, "a frame is read as it is written");
     plugin.take(*frame);
-  }
+  });
   return 0;
 }

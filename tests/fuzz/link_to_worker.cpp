@@ -11,20 +11,6 @@ namespace {
 using namespace parley;
 using fuzz::require;
 
-/// Frames in one input, each with two bytes of length.
-template <class Each>
-void each_frame(fuzz::Input input, Each&& each) {
-  std::string_view rest = input.rest();
-  while (rest.size() >= 2) {
-    const std::size_t wanted =
-        static_cast<unsigned char>(rest[0]) * 256U + static_cast<unsigned char>(rest[1]);
-    rest.remove_prefix(2);
-    const auto frame = rest.substr(0, wanted);
-    rest.remove_prefix(frame.size());
-    each(frame);
-  }
-}
-
 struct Worker {
   InboundStream in;
   OutboundStream out{4};
@@ -102,7 +88,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   Worker worker;
-  each_frame(input, [&](std::string_view bytes) {
+  fuzz::each_frame(input, [&](std::string_view bytes) {
     auto frame = link::decode_plugin_frame(bytes);
     if (!frame) return;
     const auto once = link::encode(*frame);

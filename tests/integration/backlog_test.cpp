@@ -376,3 +376,48 @@ TEST_CASE("backlog: a conversation that has lost its head keeps nobody from catc
   REQUIRE(friends[1].publish("send/bob/third", "once more") == 0);
   CHECK(Json::parse(phone.expect_text("inbox.json/friend1"))["seq"] == 3);
 }
+
+TEST_CASE("backlog: what a new device sends does not move where it begins") {
+  Instance instance{"alice", "bob"};
+  // It becomes known only after its own message is stored.
+  instance.database().query(
+      "CREATE FUNCTION not_yet() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$BEGIN RAISE 'not yet'; END$$");
+  instance.database().query(
+      "CREATE TRIGGER not_yet BEFORE INSERT ON devices FOR EACH ROW EXECUTE FUNCTION not_yet()");
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+", "ack/+"});
+  send_range(instance, 1, 3);
+  REQUIRE(phone.send("alice", "mine", "b1") == "stored 4");
+  eventually("it is marked as read, or cannot be yet", [&] {
+    return instance.worker().log().find("event=cursors_failed") != std::string::npos ||
+           instance.database().number("SELECT max(read_seq) FROM members") == 4;
+  });
+  instance.database().query("DROP TRIGGER not_yet ON devices");
+  expect_range(phone, 1, 3);
+  eventually("it is marked as read",
+             [&] { return instance.database().number("SELECT max(read_seq) FROM members") == 4; });
+}
+
+TEST_CASE("backlog: what another device has got does not move where a new one begins") {
+  Instance instance{"alice", "bob"};
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/+"});
+  send_range(instance, 1, 3);
+  expect_range(phone, 1, 3);
+  // The watch becomes known only after the phone has said what it holds.
+  instance.database().query(
+      "CREATE FUNCTION not_yet() RETURNS trigger LANGUAGE plpgsql AS"
+      " $$BEGIN IF NEW.device = 'watch' THEN RAISE 'not yet'; END IF; RETURN NEW; END$$");
+  instance.database().query(
+      "CREATE TRIGGER not_yet BEFORE INSERT ON devices FOR EACH ROW EXECUTE FUNCTION not_yet()");
+  Person watch = instance.device("bob", "watch");
+  watch.listen({"inbox.json/+"});
+  REQUIRE(phone.publish("got/alice", "3") == 0);
+  eventually("it is marked as got, or cannot be yet", [&] {
+    return instance.worker().log().find("event=cursors_failed") != std::string::npos ||
+           instance.database().number("SELECT max(got_seq) FROM members") == 3;
+  });
+  instance.database().query("DROP TRIGGER not_yet ON devices");
+  expect_range(watch, 1, 3);
+}

@@ -41,7 +41,7 @@ class Traffic {
  public:
   explicit Traffic(Instance& instance)
       : instance_{instance}, alice_{instance.person("alice")}, bob_{instance.person("bob")} {
-    alice_.listen({"ack.json/+"});
+    alice_.listen({"ack.json/+", "re.json/+"});
     bob_.listen({"inbox.json/+"});
   }
 
@@ -72,6 +72,18 @@ class Traffic {
     }
     checked_ = sent_;
   }
+  /// Though the worker has what was sent since then, and time to store it, nothing of it is stored.
+  void check_waiting() {
+    // Requests come after it in the same stream; each is a way to the database and back.
+    for (int i = 0; i < 5; ++i) {
+      const std::string id = with_number("h", ++asked_);
+      REQUIRE(alice_.publish("do.json/history/" + id, R"({"conv":"bob"})") == 0);
+      const Json reply = Json::parse(alice_.expect_text("re.json/" + id));
+      REQUIRE(reply["ok"] == true);
+    }
+    REQUIRE(sent_ > checked_);
+    REQUIRE(instance_.stored_direct("alice", "bob").size() == static_cast<std::size_t>(checked_));
+  }
   void check_stored() {
     const auto rows = instance_.stored_direct("alice", "bob");
     REQUIRE(rows.size() == static_cast<std::size_t>(sent_));
@@ -90,6 +102,7 @@ class Traffic {
   Person bob_;
   int sent_ = 0;
   int checked_ = 0;
+  int asked_ = 0;
 };
 
 /// From now to a moment before the end of a month that lies some months ahead.
@@ -178,6 +191,7 @@ TEST_CASE("clock: while the database's is days wrong nothing is stored, and the 
     clocked.database_clock.step(wrong);
     wait_status(watcher, "degraded");
     traffic.send(10);  // PUBACKed
+    traffic.check_waiting();
     CHECK(watcher.mqtt.drain().empty());
     clocked.database_clock.step(-wrong);
     wait_status(watcher, "online");
@@ -248,6 +262,7 @@ TEST_CASE("clock: without a partition for now messages wait, and the status says
   }
   traffic.send(10);
   wait_status(watcher, "degraded");
+  traffic.check_waiting();
   CHECK(instance.worker().log().find("event=no_partition") != std::string::npos);
   instance.database().query("ALTER FUNCTION lost RENAME TO make_message_partitions");
   wait_status(watcher, "online");

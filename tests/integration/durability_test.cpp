@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/instance.hpp"
@@ -305,3 +307,32 @@ TEST_CASE("durability: what a dead worker had stored is delivered in order, whoe
   }
 }
 #endif
+
+TEST_CASE(
+    "durability: of spools that cannot be read the newest three are kept, and the log tells") {
+  Instance instance({"alice", "bob"}, {.start_worker = false});
+  const std::filesystem::path folder{instance.folder() + "/spool"};
+  for (const char* content : {"first", "second", "third", "fourth", "fifth"}) {
+    instance.broker().kill();
+    std::ofstream{folder / "spool"} << content;
+    instance.broker().start();
+  }
+  // In the order of their names: each has a later one, though all may be of the same second.
+  std::map<std::string, std::string> kept;
+  for (const auto& entry : std::filesystem::directory_iterator{folder}) {
+    if (entry.path().extension() == ".bad") kept[entry.path()] = read_file(entry.path());
+  }
+  REQUIRE(kept.size() == 3);
+  CHECK(kept.begin()->second == "third");
+  CHECK(kept.rbegin()->second == "fifth");
+  const auto lines = lines_of(instance.broker().log());
+  const auto count = [&](const char* event) {
+    return std::count_if(lines.begin(), lines.end(), [event](const std::string& line) {
+      return line.find(event) != std::string::npos;
+    });
+  };
+  CHECK(count("event=spool_unreadable") == 5);
+  CHECK(count("event=spool_deleted") == 2);
+  CHECK(count("event=spool_not_deleted") == 0);
+  CHECK(instance.person("alice").publish("send/bob", "into the new one") == 0);
+}

@@ -12,7 +12,7 @@ using namespace parley::test;
 using Json = nlohmann::json;
 
 TEST_CASE("redelivery: what is not confirmed comes again, so often and no more") {
-  Instance instance({"alice", "bob"}, {.config = redeliver(3)});
+  Instance instance({"alice", "bob", "carol"}, {.config = redeliver(3)});
   Person phone = confirming_phone(instance);
   send_range(instance, 2, 3);
   // Once live, then as often as configured, from the position on and in order.
@@ -20,6 +20,13 @@ TEST_CASE("redelivery: what is not confirmed comes again, so often and no more")
     CAPTURE(time);
     expect_range(phone, 2, 3);
   }
+  // One more would be due after another second. Carol's show that more than that has passed.
+  Person witness = instance.device("carol", "phone");
+  witness.listen({"inbox.json/+"});
+  REQUIRE(witness.publish("got/alice", "0") == 0);
+  REQUIRE(instance.person("alice").publish("send/carol", "hello") == 0);
+  for (int time = 0; time < 4; ++time) REQUIRE(next_seq(witness) == 1);
+  CHECK(seqs(instance, phone).empty());
   // Enough of that; what is new comes nevertheless.
   send_range(instance, 4, 4);
   expect_range(phone, 4, 4);

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::size_t word = 8;
 constexpr std::size_t small_frame_bytes_max = 400'000;  // larger ones are the handshake's padding
-constexpr std::uint64_t window_batches = 64;            // of the worker (worker/plugin_link.cpp)
 
 std::string read_file(const std::string& path) {
   std::string bytes;
@@ -132,7 +131,10 @@ void World::on_link_packet(const Packet& packet) {
             (frame->sessions->snapshot ? " (snapshot)" : ""));
     }
   }
-  if (!frame || !frame->batch) return;
+  if (!frame) return;
+  auto& told = told_applied_[{broker_starts_, frame->worker_epoch}];
+  told = std::max(told, frame->applied_batch_no);
+  if (!frame->batch) return;
   if (frame->worker_epoch != sent_epoch_) sent_.clear();
   sent_epoch_ = frame->worker_epoch;
   for (const auto& record : frame->batch->records) sent_.insert(record.ingest_no);
@@ -152,22 +154,26 @@ void World::before_broker(const Packet& packet) {
   const auto frame = link::decode_worker_frame(packet.payload);
   if (!frame || !frame->batch) return;
   batch_ = {frame->worker_epoch, frame->batch->batch_no, broker_.plugin_publishes};
-  if (!verbose()) return;
-  for (const auto& done : frame->batch->sync_done) {
-    trace("worker " + std::to_string(frame->worker_epoch) + " batch " +
-          std::to_string(frame->batch->batch_no) + " sync_done session " +
+  if (verbose()) trace_batch(*frame);
+  // The worker knows at most what the plugin has said.
+  const auto told = told_applied_.find({broker_starts_, frame->worker_epoch});
+  const auto applied = told == told_applied_.end() ? 0 : told->second;
+  if (frame->batch->batch_no > applied + profile_.batches_window) {
+    violated("the worker sends beyond its window");
+  }
+}
+
+void World::trace_batch(const link::WorkerFrame& frame) const {
+  for (const auto& done : frame.batch->sync_done) {
+    trace("worker " + std::to_string(frame.worker_epoch) + " batch " +
+          std::to_string(frame.batch->batch_no) + " sync_done session " +
           std::to_string(done.session_no & 0xFFFFU) + " sync_no " + std::to_string(done.sync_no));
   }
-  for (const auto& delivery : frame->batch->deliveries) {
-    trace("worker " + std::to_string(frame->worker_epoch) + " batch " +
-          std::to_string(frame->batch->batch_no) + " " + delivery.suffix + " to " +
+  for (const auto& delivery : frame.batch->deliveries) {
+    trace("worker " + std::to_string(frame.worker_epoch) + " batch " +
+          std::to_string(frame.batch->batch_no) + " " + delivery.suffix + " to " +
           delivery.to.front() + " only " + std::to_string(delivery.session_no & 0xFFFFU) + " " +
           delivery.payload.substr(0, 60));
-  }
-  const auto known = executed_.find({broker_starts_, frame->worker_epoch});
-  const auto last = known == executed_.end() ? 0 : known->second;
-  if (frame->batch->batch_no > last + window_batches + window_batches * 64) {
-    violated("the worker sends far beyond its window");
   }
 }
 

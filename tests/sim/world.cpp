@@ -103,6 +103,8 @@ void World::draw_profile() {
       random_.percent(60) ? random_.between(1, 12) : random_.between(20, 400));
   profile_.credit_bytes =
       static_cast<std::uint32_t>(random_.percent(30) ? random_.between(200, 4'000) : 1'000'000);
+  // The usual one is never full here.
+  if (seed_ % 2 != 0) profile_.batches_window = static_cast<std::uint32_t>(2 + seed_ / 2 % 11);
   profile_.unconfirmed_max =
       static_cast<std::uint32_t>(random_.percent(50) ? random_.between(3, 12) : 400);
   profile_.redeliver_after_ms =
@@ -196,6 +198,7 @@ void World::start_worker() {
   config.broker.key_file = surroundings_.key_file;
   config.database.lanes = profile_.lanes;
   config.link.credit_records = profile_.credit_records;
+  config.link.batches_window = profile_.batches_window;
   config.link.credit_bytes = profile_.credit_bytes;
   config.delivery.unconfirmed_max = profile_.unconfirmed_max;
   config.delivery.redeliver_after_ms = profile_.redeliver_after_ms;

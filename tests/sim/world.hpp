@@ -51,6 +51,7 @@ struct Profile {
   std::size_t publish_weight = 0;
   std::uint32_t lanes = 1;
   std::uint32_t credit_records = 0;
+  std::uint32_t batches_window = LinkConfig{}.batches_window;
   std::uint32_t unconfirmed_max = 0;
   std::uint32_t redeliver_after_ms = 0;
   std::uint32_t credit_bytes = 0;
@@ -164,6 +165,7 @@ class World {
   void check_outcome(IngestNo ingest_no, const Accepted& accepted);
   void on_link_packet(const Packet& packet);
   void before_broker(const Packet& packet);
+  void trace_batch(const link::WorkerFrame& frame) const;
   void after_broker();
   void dump() const;
   void violated(const std::string& what);
@@ -198,6 +200,8 @@ class World {
   };
   std::optional<BatchInFlight> batch_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> executed_;  // last batch_no
+  /// The last batch that the plugin has said it carried out, by start of the broker and epoch.
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::uint64_t> told_applied_;
 };
 
 }  // namespace parley::sim

@@ -36,10 +36,17 @@ int Deadline::left_ms() const {
   return static_cast<int>(std::max<std::int64_t>(0, left.count()));
 }
 
-void eventually(std::string_view what, const std::function<bool()>& holds, Deadline deadline) {
+bool comes_true(const std::function<bool()>& holds, Deadline deadline) {
   while (!holds()) {
-    if (deadline.passed()) throw std::runtime_error("waited in vain: " + std::string(what));
+    if (deadline.passed()) return false;
     ::poll(nullptr, 0, asking_interval_ms);
+  }
+  return true;
+}
+
+void eventually(std::string_view what, const std::function<bool()>& holds, Deadline deadline) {
+  if (!comes_true(holds, deadline)) {
+    throw std::runtime_error("waited in vain: " + std::string(what));
   }
 }
 

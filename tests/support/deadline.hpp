@@ -31,5 +31,7 @@ class Deadline {
 /// @throw std::runtime_error with `what` when `deadline` passes
 void eventually(std::string_view what, const std::function<bool()>& holds,
                 Deadline deadline = Deadline{});
+/// The same without an exception. @return whether it said yes in time
+bool comes_true(const std::function<bool()>& holds, Deadline deadline = Deadline{});
 
 }  // namespace parley::test

@@ -7,7 +7,6 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <sstream>
 #include <stdexcept>
 #include <string_view>
 
@@ -156,13 +155,12 @@ void Postgres::signal_all(int number) const {
 
 void Postgres::kill() {
   admin_.reset();
-  const auto pid = static_cast<std::int64_t>(server_->pid());
   // Its processes have sessions of their own; they would end by themselves, but not at once, and
-  // until then no other server may begin.
-  std::istringstream children{
-      read_file(with_number("/proc/", pid) + with_number("/task/", pid) + "/children")};
+  // until then no other server may begin. Stopped first, so that it starts no others.
+  server_->signal(SIGSTOP);
+  const std::vector<pid_t> children = children_of(server_->pid());
   server_->kill();
-  for (pid_t child = 0; children >> child;) {
+  for (const pid_t child : children) {
     ::kill(child, SIGKILL);
     eventually("a process of PostgreSQL is gone",
                [&] { return ::kill(child, 0) != 0 && errno == ESRCH; });

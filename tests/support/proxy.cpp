@@ -454,4 +454,11 @@ void Proxy::cut_before(Direction direction, std::string pattern, std::string onc
   });
 }
 
+void Proxy::disarm() {
+  in_loop([](Loop& loop) {
+    loop.trigger.reset();
+    loop.let_go_of_held();
+  });
+}
+
 }  // namespace parley::test

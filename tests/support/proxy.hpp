@@ -51,6 +51,9 @@ class Proxy {
   ///                   now, before the pattern. So one of several connections can be meant.
   void cut_before(Direction direction, std::string pattern, std::string once_seen = {});
 
+  /// What cut_after or cut_before was to do and has not begun to is off.
+  void disarm();
+
   /// Accepted so far.
   [[nodiscard]] std::size_t connections() const { return connections_; }
   [[nodiscard]] std::size_t open_connections() const { return open_; }

@@ -36,6 +36,15 @@ TEST_CASE("auto_got: what a session had not held long enough when it ended does 
   CHECK(got.due(MonoMillis{99'000}).empty());
 }
 
+TEST_CASE("auto_got: time that does not count") {
+  AutoGot got;
+  got.follow(1, UserId{2}, "phone", 15'000);
+  got.published(1, ops, 3, MonoMillis{0});
+  got.postpone(10'000);
+  CHECK(got.due(MonoMillis{20'000}).empty());
+  CHECK(got.due(MonoMillis{26'000}).size() == 1);
+}
+
 TEST_CASE("auto_got: sessions that are not followed leave nothing behind") {
   AutoGot got;
   got.published(1, ops, 3, MonoMillis{0});
