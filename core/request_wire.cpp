@@ -68,27 +68,43 @@ const std::map<std::string_view, Shape>& shapes() {
 
 bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
 
-/// The field that holds a NUL; null if none does. PostgreSQL has no place for it.
-const FieldDescriptor* nul_in(const ProtoMessage& message) {
-  std::vector<const FieldDescriptor*> fields;
+/// Whether the database has a place for it: years 1 to 9999.
+bool is_time(const google::protobuf::Timestamp& time) {
+  constexpr std::int64_t first_s = -62'135'596'800;
+  constexpr std::int64_t last_s = 253'402'300'799;
+  return time.seconds() >= first_s && time.seconds() <= last_s && time.nanos() >= 0 &&
+         time.nanos() < 1'000'000'000;
+}
+
+const FieldDescriptor* bad_field(const ProtoMessage& message);
+
+/// @param i  which one of a list
+bool is_good(const ProtoMessage& message, const FieldDescriptor& field, int i) {
   const auto& from = *message.GetReflection();
-  from.ListFields(message, &fields);
   std::string scratch;
+  if (field.cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+    return !has_nul(field.is_repeated()
+                        ? from.GetRepeatedStringReference(message, &field, i, &scratch)
+                        : from.GetStringReference(message, &field, &scratch));
+  }
+  if (field.cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) return true;
+  const auto& inner = field.is_repeated() ? from.GetRepeatedMessage(message, &field, i)
+                                          : from.GetMessage(message, &field);
+  if (inner.GetDescriptor() == google::protobuf::Timestamp::descriptor()) {
+    return is_time(static_cast<const google::protobuf::Timestamp&>(inner));
+  }
+  return bad_field(inner) == nullptr;
+}
+
+/// A field that PostgreSQL has no place for: text with NUL, a time that is none; null if there is
+/// no such field.
+const FieldDescriptor* bad_field(const ProtoMessage& message) {
+  std::vector<const FieldDescriptor*> fields;
+  message.GetReflection()->ListFields(message, &fields);
   for (const auto* const field : fields) {
-    const int count = field->is_repeated() ? from.FieldSize(message, field) : 1;
+    const int count = field->is_repeated() ? message.GetReflection()->FieldSize(message, field) : 1;
     for (int i = 0; i < count; ++i) {
-      if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
-        if (has_nul(field->is_repeated()
-                        ? from.GetRepeatedStringReference(message, field, i, &scratch)
-                        : from.GetStringReference(message, field, &scratch))) {
-          return field;
-        }
-      } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-        const auto* const found =
-            nul_in(field->is_repeated() ? from.GetRepeatedMessage(message, field, i)
-                                        : from.GetMessage(message, field));
-        if (found != nullptr) return found;
-      }
+      if (!is_good(message, *field, i)) return field;
     }
   }
   return nullptr;
@@ -113,7 +129,9 @@ Result<std::string, WireError> request_json(std::string_view method, Format form
   if (auto parsed = parse_message(format, nothing ? "{}" : payload, *request); !parsed) {
     return failed(parsed.error());
   }
-  if (const auto* const field = nul_in(*request)) return failed(bad(field->name() + " holds NUL"));
+  if (const auto* const field = bad_field(*request)) {
+    return failed(bad(field->name() + " holds NUL, or no time"));
+  }
   std::string json;
   append_json(*request, json);
   return json;

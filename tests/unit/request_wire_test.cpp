@@ -41,6 +41,11 @@ TEST_CASE("request_json: refuses what the database could not keep") {
   CHECK_FALSE(request_json("me.set", Format::json, R"({"about":"a\u0000b"})"));
   CHECK_FALSE(request_json("room.add", Format::json, R"({"users":["a\u0000b"]})"));
   CHECK_FALSE(request_json("room.add", Format::pb, std::string{"\x12\x01\x00", 3}));
+  // A time of the year 300000.
+  CHECK_FALSE(request_json("conv.mute", Format::pb, "\x12\x08\x08\x80\xea\x98\xd2\xc3\x93\x02"));
+  CHECK_FALSE(request_json("conv.mute", Format::json, R"({"muted_until":"later"})"));
+  CHECK(request_json("conv.mute", Format::json, R"({"muted_until":"2030-01-01T00:00:00Z"})") ==
+        R"({"conv":"","muted_until":"2030-01-01T00:00:00.000Z"})");
   CHECK_FALSE(request_json("room.add", Format::json, "[]"));
   CHECK_FALSE(request_json("room.add", Format::json, "{"));
   CHECK_FALSE(request_json("room.add", Format::text, "ops"));
