@@ -10,11 +10,10 @@ namespace parley {
 
 /// What a request is about, as far as that decides where it is carried out.
 enum class MethodTarget {
-  none,       // the asker, or other people
-  conv,       // a conversation that exists: the peer's name or the room's
-  conv_made,  // … or is made, if it is one of two
-  room,       // a room that exists
-  new_room,   // one that is made
+  none,      // the asker, or other people
+  conv,      // a conversation that exists: the peer's name or the room's
+  room,      // a room that exists
+  new_room,  // one that is made
 };
 
 /// How a request is carried out.

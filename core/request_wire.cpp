@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/proto_json.hpp"
@@ -110,6 +111,27 @@ const FieldDescriptor* bad_field(const ProtoMessage& message) {
   return nullptr;
 }
 
+/// An empty time is none, which the library does not know.
+/// @return whether there was one; `without` is the rest then
+bool without_empty_times(std::string_view payload, const ProtoMessage& like, std::string& without) {
+  auto json = nlohmann::json::parse(payload, nullptr, false);
+  if (!json.is_object()) return false;
+  bool found = false;
+  const auto& schema = *like.GetDescriptor();
+  for (int i = 0; i < schema.field_count(); ++i) {
+    const auto& field = *schema.field(i);
+    const auto value = json.find(field.name());
+    if (value == json.end() || *value != "" ||
+        field.message_type() != google::protobuf::Timestamp::descriptor()) {
+      continue;
+    }
+    json.erase(value);
+    found = true;
+  }
+  without = json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  return found;
+}
+
 WireError bad(std::string detail) { return {Code::bad_payload, std::move(detail)}; }
 
 void put_time(UnixMillis from, google::protobuf::Timestamp& to) {
@@ -126,9 +148,12 @@ Result<std::string, WireError> request_json(std::string_view method, Format form
   const std::unique_ptr<ProtoMessage> request{found->second.request->New()};
   // Who has nothing to say may say nothing.
   const bool nothing = format == Format::json && payload.empty();
-  if (auto parsed = parse_message(format, nothing ? "{}" : payload, *request); !parsed) {
-    return failed(parsed.error());
+  std::string without;
+  auto parsed = parse_message(format, nothing ? "{}" : payload, *request);
+  if (!parsed && format == Format::json && without_empty_times(payload, *request, without)) {
+    parsed = parse_message(format, without, *request);
   }
+  if (!parsed) return failed(parsed.error());
   if (const auto* const field = bad_field(*request)) {
     return failed(bad(field->name() + " holds NUL, or no time"));
   }

@@ -434,7 +434,7 @@ void Backlogs::settle(SessionNo session_no) {
   });
 }
 
-void Backlogs::told(const link::Session& session, const Event& event) {
+void Backlogs::told(const link::Session& session, const std::shared_ptr<const Event>& event) {
   const auto found = runs_.find(session.session_no);
   if (found == runs_.end()) return;
   auto& events = found->second.events;
@@ -447,7 +447,7 @@ void Backlogs::finish(SessionNo session_no) {
   const auto sync_no = found->second.sync_no;
   if (const auto* session = needs_.sessions.find(session_no); session != nullptr) {
     for (const auto& event : found->second.events) {
-      for (auto& delivery : deliver_event(event, session->feeds, {session->user}, session_no)) {
+      for (auto& delivery : deliver_event(*event, session->feeds, {session->user}, session_no)) {
         needs_.plugin.deliver(std::move(delivery));
       }
     }

@@ -66,7 +66,7 @@ class Backlogs {
   void stored(const link::Session& session, const std::shared_ptr<const StoredMessage>& message,
               bool is_room, std::string_view conv);
   /// An event has just been told: this session is syncing, and gets it behind its backlog.
-  void told(const link::Session& session, const Event& event);
+  void told(const link::Session& session, const std::shared_ptr<const Event>& event);
   /// The same as stored() for one that gets it live.
   void live(const link::Session& session, const StoredMessage& message);
   /// Holds back those that have been given as much as they may have on their way. Call it when a
@@ -98,11 +98,11 @@ class Backlogs {
     bool anew = false;          // … the plugin itself began again: what was sent live is not sure
     std::deque<sql::Behind> todo;
     std::unordered_map<ConversationId, Seq>
-        confirmed;                                   // meanwhile: the database may not say so yet
-    std::unordered_map<ConversationId, Seq> passed;  // of todo: up to where it was sent
-    std::deque<Live> live;                           // stored meanwhile; bounded
-    std::deque<Event> events;                        // told meanwhile; bounded
-    bool overflowed = false;                         // … and not all of it is there
+        confirmed;                                    // meanwhile: the database may not say so yet
+    std::unordered_map<ConversationId, Seq> passed;   // of todo: up to where it was sent
+    std::deque<Live> live;                            // stored meanwhile; bounded
+    std::deque<std::shared_ptr<const Event>> events;  // told meanwhile; bounded
+    bool overflowed = false;                          // … and not all of it is there
     bool observes = false;       // gets only what is new, and that from here alone
     bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none

@@ -78,27 +78,25 @@ void Dispatch::on_send(const Origin& origin, link::InboundRecord record, const S
 void Dispatch::send_to(const Origin& origin, link::InboundRecord record, SendMessage send) {
   const auto user = record.user_id;
   const auto to = send.to;
-  const auto held = std::make_shared<Held>(
-      Held{PendingSend{origin, std::move(record), std::move(send), {}}, std::nullopt});
-  held_.push_back(held);
-  needs_.resolver.resolve(user, to, true, [this, held](const sql::Resolved& resolved) {
-    held->resolved = resolved;
-    push_resolved();
-  });
+  const auto pending =
+      std::make_shared<PendingSend>(PendingSend{origin, std::move(record), std::move(send), {}});
+  // None overtakes an older one, whoever sent it: a replay has to be delivered in the order of the
+  // first time.
+  needs_.resolver.resolve(
+      user, to, true,
+      [this, pending, place = needs_.in_order.take()](const sql::Resolved& resolved) {
+        needs_.in_order.ready(place, [this, pending, resolved] { push(*pending, resolved); });
+      });
 }
 
-void Dispatch::push_resolved() {
-  while (!held_.empty() && held_.front()->resolved) {
-    const auto held = std::move(held_.front());
-    held_.pop_front();
-    held->pending.conversation = held->resolved->conversation;
-    if (!held->resolved->sender_known) {
-      refused(held->pending, Code::forbidden, "no such sender");
-    } else if (held->resolved->kind.empty()) {
-      refused(held->pending, Code::user_not_found, "no user or room has this name");
-    } else {
-      needs_.lanes.push(std::move(held->pending));
-    }
+void Dispatch::push(PendingSend& pending, const sql::Resolved& resolved) {
+  pending.conversation = resolved.conversation;
+  if (!resolved.sender_known) {
+    refused(pending, Code::forbidden, "no such sender");
+  } else if (resolved.kind.empty()) {
+    refused(pending, Code::user_not_found, "no user or room has this name");
+  } else {
+    needs_.lanes.push(std::move(pending));
   }
 }
 

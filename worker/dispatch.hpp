@@ -1,7 +1,6 @@
 // One record of the spool: which command it is, and what becomes of it.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +13,7 @@
 #include "worker/config.hpp"
 #include "worker/conversations.hpp"
 #include "worker/cursors.hpp"
+#include "worker/in_order.hpp"
 #include "worker/lanes.hpp"
 #include "worker/plugin_link.hpp"
 #include "worker/publisher.hpp"
@@ -32,6 +32,7 @@ class Dispatch {
     AutoGot& auto_got;
     Backlogs& backlogs;
     Publisher& publisher;
+    InOrder& in_order;  // of what goes into the lanes
     Requests& requests;
   };
   Dispatch(const Config& config, Needs needs);
@@ -47,15 +48,9 @@ class Dispatch {
   void begin_devices(std::string_view user);
 
  private:
-  /// A message whose target is being looked up. None overtakes an older one, whoever sent it: a
-  /// replay has to be delivered in the order of the first time.
-  struct Held {
-    PendingSend pending;
-    std::optional<sql::Resolved> resolved;
-  };
   void on_send(const Origin& origin, link::InboundRecord record, const SendTopic& topic);
   void send_to(const Origin& origin, link::InboundRecord record, SendMessage send);
-  void push_resolved();
+  void push(PendingSend& pending, const sql::Resolved& resolved);
   void on_mark(const Origin& origin, const link::InboundRecord& record, const MarkTopic& topic);
   void tell_backlogs(const link::InboundRecord& record, const sql::MarkUpdate& update);
   void refuse_send(const Origin& origin, const link::InboundRecord& record, Format format,
@@ -68,7 +63,6 @@ class Dispatch {
   const std::string prefix_;
   const Limits limits_;
   Needs needs_;
-  std::deque<std::shared_ptr<Held>> held_;  // bounded by the credit that the plugin has
 };
 
 }  // namespace parley

@@ -67,10 +67,11 @@ void Publisher::tell(const Event& event, const std::vector<std::string>& to) {
     return;
   }
   for (auto& delivery : deliveries) plugin_.deliver(std::move(delivery));
+  const auto kept = std::make_shared<const Event>(event);
   for (const auto& name : to) {
     for (const auto session_no : sessions_.of(name)) {
       const auto* session = sessions_.find(session_no);
-      if (session->syncing && (session->feeds & event_any) != 0) backlogs_.told(*session, event);
+      if (session->syncing && (session->feeds & event_any) != 0) backlogs_.told(*session, kept);
     }
   }
 }

@@ -27,6 +27,8 @@ class Publisher {
                const Conversation& conversation);
   /// To the members; `event.conv` is set for each.
   void event(const Event& event, const Conversation& conversation);
+  /// See Backlogs::hold_full.
+  void hold_full() { backlogs_.hold_full(); }
   /// To one user.
   void event_to(const std::string& user, const Event& event);
 

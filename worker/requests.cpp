@@ -67,20 +67,19 @@ void Requests::take(const Origin& origin, const link::InboundRecord& record, con
   }
   const auto age_ms = wall_now().value - record.received_at.value;
   if (age_ms >= timeout_ms_) {
-    // What it may have changed before a crash is told all the same.
-    request->in_lane = request->method != nullptr && request->method->way == MethodWay::changes;
+    request->open = true;
     fail(request, Code::timeout, "not carried out: it waited too long");
-    if (request->in_lane) change(request, ConversationId{0});
+    look_again(request, record, topic);
     return;
   }
-  if (unanswered_ >= waiting_max || unanswered_of_[record.user] >= of_user_max) {
+  if (open_ >= waiting_max || open_of_[record.user] >= of_user_max) {
     fail(request, Code::busy, "too many requests are waiting");
     return;
   }
   request->deadline = {mono_now().value + timeout_ms_};
   requests_.push_back(request);
-  ++unanswered_;
-  ++unanswered_of_[record.user];
+  ++open_;
+  ++open_of_[record.user];
   request->counted = true;
   admit(request, record, topic);
 }
@@ -109,49 +108,81 @@ void Requests::admit(const Shared& request, const link::InboundRecord& record,
   run(request);
 }
 
+/// What it may have changed before a crash is told all the same.
+void Requests::look_again(const Shared& request, const link::InboundRecord& record,
+                          const DoTopic& topic) {
+  const bool changes = request->method != nullptr && request->method->way == MethodWay::changes;
+  auto json = changes ? request_json(request->method->name, topic.format, record.payload)
+                      : Result<std::string, WireError>{parley::failed(WireError{})};
+  if (!json) {
+    ended(request);
+    return;
+  }
+  request->json = std::move(*json);
+  run(request);
+}
+
 void Requests::run(const Shared& request) {
   const auto& method = *request->method;
+  request->open = true;
+  if (method.way == MethodWay::changes) request->place = needs_.in_order.take();
   if (method.target == MethodTarget::none || method.target == MethodTarget::new_room) {
-    carry_out(request, ConversationId{0});
+    located(request, ConversationId{0});
     return;
   }
   const bool room = method.target == MethodTarget::room;
   const auto name = target_of(method, request->json);
-  const Code unknown = room ? Code::room_not_found : Code::user_not_found;
   if (name.empty()) {
-    fail(request, Code::bad_payload, std::string{room ? "room" : "conv"} + " is missing");
+    not_located(request, Code::bad_payload, std::string{room ? "room" : "conv"} + " is missing");
   } else if (!is_name(name)) {
-    fail(request, unknown, "no such name");
+    not_located(request, room ? Code::room_not_found : Code::user_not_found, "no such name");
   } else {
-    locate(request, name);
+    needs_.resolver.resolve(request->asker.user, name, false,
+                            [this, request, room](const sql::Resolved& found) {
+                              resolved(request, room, found);
+                              needs_.turn();
+                            });
   }
 }
 
-void Requests::locate(const Shared& request, const std::string& name) {
-  const bool room = request->method->target == MethodTarget::room;
-  needs_.resolver.resolve(request->asker.user, name,
-                          request->method->target == MethodTarget::conv_made,
-                          [this, request, room](const sql::Resolved& found) {
-                            if (request->answered) return;
-                            if (!found.sender_known) {
-                              fail(request, Code::forbidden, "no such user");
-                            } else if (room && found.kind != "room") {
-                              fail(request, Code::room_not_found, "no room has this name");
-                            } else if (found.kind.empty()) {
-                              fail(request, Code::user_not_found, "no user or room has this name");
-                            } else if (found.conversation.value == 0) {
-                              fail(request, Code::not_found, "nothing has been said there yet");
-                            } else {
-                              carry_out(request, found.conversation);
-                            }
-                            needs_.turn();
-                          });
+void Requests::resolved(const Shared& request, bool room, const sql::Resolved& found) {
+  if (!found.sender_known) {
+    not_located(request, Code::forbidden, "no such user");
+  } else if (room && found.kind != "room") {
+    not_located(request, Code::room_not_found, "no room has this name");
+  } else if (found.kind.empty()) {
+    not_located(request, Code::user_not_found, "no user or room has this name");
+  } else if (found.conversation.value == 0) {
+    not_located(request, Code::not_found, "nothing has been said there yet");
+  } else {
+    located(request, found.conversation);
+  }
+}
+
+void Requests::located(const Shared& request, ConversationId conversation) {
+  if (request->place != nullptr) {
+    needs_.in_order.ready(request->place,
+                          [this, request, conversation] { change(request, conversation); });
+  } else {
+    carry_out(request, conversation);
+  }
+}
+
+void Requests::not_located(const Shared& request, Code code, const std::string& detail) {
+  const auto end = [this, request, code, detail] {
+    fail(request, code, detail);
+    ended(request);
+  };
+  if (request->place != nullptr) {
+    needs_.in_order.ready(request->place, end);
+  } else {
+    end();
+  }
 }
 
 void Requests::carry_out(const Shared& request, ConversationId conversation) {
-  if (request->method->way == MethodWay::changes) {
-    request->in_lane = true;
-    change(request, conversation);
+  if (request->answered) {
+    ended(request);
     return;
   }
   std::vector<PgQuery> queries;
@@ -163,6 +194,7 @@ void Requests::carry_out(const Shared& request, ConversationId conversation) {
     } else {
       fault(request, result.error());
     }
+    ended(request);
     needs_.turn();
   });
 }
@@ -186,7 +218,7 @@ void Requests::changed(const Shared& request, const Result<Changed, PgFault>& re
   } else {
     fault(request, result.error());
   }
-  needs_.plugin.done(request->asker.origin);
+  ended(request);
   needs_.turn();
 }
 
@@ -198,6 +230,7 @@ void Requests::tell(const Changed& changed) {
       needs_.publisher.message(std::make_shared<const StoredMessage>(
                                    stored_message(change.conversation, *change.message)),
                                *conversation);
+      needs_.publisher.hold_full();
     }
     Event event{conversation->room, change.rev, change.time, change.event};
     needs_.publisher.event(event, *conversation);
@@ -214,9 +247,11 @@ void Requests::history(const Shared& request, std::string_view payload) {
     fail(request, decoded.error().code, decoded.error().detail);
     return;
   }
+  request->open = true;
   read_history(needs_.database, needs_.resolver, request->asker.user, std::move(*decoded),
                [this, request](std::variant<ReplyFailed, HistoryResult> result) {
                  reply(request, encode_reply(request->to.format, {request->id, std::move(result)}));
+                 ended(request);
                  needs_.turn();
                });
 }
@@ -267,13 +302,21 @@ void Requests::fail(const Shared& request, Code code, const std::string& detail)
 
 void Requests::reply(const Shared& request, const std::string& payload) {
   if (std::exchange(request->answered, true)) return;
-  if (request->counted) {
-    --unanswered_;
-    const auto of_user = unanswered_of_.find(request->to.user);
-    if (--of_user->second == 0) unanswered_of_.erase(of_user);
-  }
   needs_.plugin.deliver(reply_delivery(request->to, request->id, payload));
-  if (!request->in_lane) needs_.plugin.done(request->asker.origin);
+  if (!request->open) close(request);
+}
+
+void Requests::ended(const Shared& request) {
+  if (std::exchange(request->open, false) && request->answered) close(request);
+}
+
+void Requests::close(const Shared& request) {
+  if (request->counted) {
+    --open_;
+    const auto of_user = open_of_.find(request->to.user);
+    if (--of_user->second == 0) open_of_.erase(of_user);
+  }
+  needs_.plugin.done(request->asker.origin);
 }
 
 void Requests::watch_deadlines() {

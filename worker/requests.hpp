@@ -16,6 +16,7 @@
 #include "worker/attendance.hpp"
 #include "worker/config.hpp"
 #include "worker/conversations.hpp"
+#include "worker/in_order.hpp"
 #include "worker/lanes.hpp"
 #include "worker/plugin_link.hpp"
 #include "worker/publisher.hpp"
@@ -26,11 +27,12 @@ namespace parley {
 class Requests {
  public:
   struct Needs {
-    PgLink& database;
+    PgLink& database;  // of its own: what asks for much delays nothing but other requests
     PluginLink& plugin;
     Lanes& lanes;
     Resolver& resolver;
     Publisher& publisher;
+    InOrder& in_order;  // of what goes into the lanes
     const Attendance& attendance;
     std::function<void()> turn;  // something was delivered outside a turn: end it
   };
@@ -50,16 +52,20 @@ class Requests {
     std::string id;
     std::string json;  // for the database
     MonoMillis deadline;
-    bool counted = false;  // among the unanswered ones
+    bool counted = false;  // among the open ones
     bool answered = false;
-    bool in_lane = false;  // its record is needed until its changes are told
+    bool open = false;  // something has been begun for it: its record is needed until that ends
+    std::shared_ptr<InOrder::Place> place;  // if it changes something
   };
   using Shared = std::shared_ptr<Request>;
 
   void admit(const Shared& request, const link::InboundRecord& record, const DoTopic& topic);
   void run(const Shared& request);
   void history(const Shared& request, std::string_view payload);
-  void locate(const Shared& request, const std::string& name);
+  void look_again(const Shared& request, const link::InboundRecord& record, const DoTopic& topic);
+  void resolved(const Shared& request, bool room, const sql::Resolved& found);
+  void located(const Shared& request, ConversationId conversation);
+  void not_located(const Shared& request, Code code, const std::string& detail);
   void carry_out(const Shared& request, ConversationId conversation);
   void change(const Shared& request, ConversationId conversation);
   void changed(const Shared& request, const Result<Changed, PgFault>& result);
@@ -69,6 +75,8 @@ class Requests {
   void fault(const Shared& request, const PgFault& fault);
   void fail(const Shared& request, Code code, const std::string& detail);
   void reply(const Shared& request, const std::string& payload);
+  void ended(const Shared& request);
+  void close(const Shared& request);
   void watch_deadlines();
 
   const std::string prefix_;
@@ -77,8 +85,8 @@ class Requests {
   Needs needs_;
   asio::steady_timer timer_;
   std::deque<Shared> requests_;  // by deadline; answered ones may be among them
-  std::size_t unanswered_ = 0;
-  std::unordered_map<std::string, std::size_t> unanswered_of_;  // by user
+  std::size_t open_ = 0;         // not answered, or not through
+  std::unordered_map<std::string, std::size_t> open_of_;  // by user
 };
 
 }  // namespace parley

@@ -249,6 +249,7 @@ MarkArrays arrays_of(const std::vector<MarkUpdate>& updates) {
 }  // namespace
 
 const PgStatement listen_users{"listen_users", "LISTEN parley_users"};
+const PgStatement limit_statements{"limit_statements", "SET statement_timeout = '5s'"};
 
 PgQuery claim_lanes(std::uint32_t lanes) {
   return {&claim_lanes_statement, std::move(PgParams{}.int8(lanes))};

@@ -18,6 +18,7 @@ constexpr std::int64_t holds_for_ms = 6'000;
 /// Who goes on writing says so again and again; the others need to hear it only before it ends.
 constexpr std::int64_t tell_again_ms = 2'000;
 constexpr std::size_t writers_max = 10'000;  // beyond: not passed on
+constexpr std::size_t members_max = 1'000;   // of a larger conversation nobody wants to know
 constexpr auto tick_every = std::chrono::milliseconds{250};
 
 std::string payload_of(const std::string& name, bool typing) {
@@ -49,57 +50,67 @@ void Typing::take(const std::string& record) {
 }
 
 void Typing::with_members(const Key& key, const std::string& name, bool typing) {
-  if (needs_.members.find(key.first) != nullptr) {
+  const auto known = writers_.find(key);
+  const auto members = needs_.members.find(key.first);
+  // Nothing new is told now; or in a room, where nobody blocks anybody.
+  const bool quiet = known != writers_.end() && !(typing && may_tell_again(known->second));
+  if (quiet || (members != nullptr && members->is_room)) {
     changed(key, name, typing);
     return;
   }
-  if (needs_.database.waiting() > 10) return;  // it can do without
-  needs_.database.submit({sql::members_of_stale({{key.first, 0}})},
-                         [this, key, name, typing](auto result) {
+  if (!typing || needs_.database.waiting() > 10) return;  // it can do without
+  const auto version = members == nullptr ? 0 : members->members_version;
+  needs_.database.submit({sql::members_of_stale({{key.first, version}})},
+                         [this, key, name](auto result) {
                            if (!result) return;
                            needs_.members.update(sql::members_of(result->at(0)));
-                           changed(key, name, typing);
+                           changed(key, name, true);
                            needs_.turn();
                          });
 }
 
 void Typing::changed(const Key& key, const std::string& name, bool typing) {
   const auto now = mono_now();
-  const auto known = writers_.find(key);
-  if (!typing) {
-    if (known == writers_.end()) return;
-    writers_.erase(known);
-    tell(key, name, false);
-    return;
+  auto known = writers_.find(key);
+  if (known == writers_.end()) {
+    if (!typing || writers_.size() >= writers_max || !may_write(key)) return;
+    known = writers_.emplace(key, Writer{name, {}, {}, false}).first;
   }
-  if (known != writers_.end()) {
-    known->second.until = {now.value + holds_for_ms};
-    if (now.value - known->second.told_at.value < tell_again_ms) return;
-    known->second.told_at = now;
-  } else {
-    if (writers_.size() >= writers_max) return;
-    writers_[key] = {name, {now.value + holds_for_ms}, now};
-  }
-  tell(key, name, true);
+  auto& writer = known->second;
+  writer.typing = typing;
+  writer.until = {now.value + holds_for_ms};
+  // Who says so again and again, or begins and ends all the time, is passed on by tick().
+  if (typing ? may_tell_again(writer) : writer.told) tell(key, writer);
 }
 
-void Typing::tell(const Key& key, const std::string& name, bool typing) {
+bool Typing::may_tell_again(const Writer& writer) {
+  return mono_now().value - writer.told_at.value >= tell_again_ms;
+}
+
+bool Typing::may_write(const Key& key) const {
   const auto conversation = needs_.members.find(key.first);
-  if (conversation == nullptr) return;
+  if (conversation == nullptr || conversation->members.size() > members_max) return false;
   const auto& members = conversation->members;
-  const auto writer = std::find_if(members.begin(), members.end(), [&](const Member& member) {
+  return std::any_of(members.begin(), members.end(), [&](const Member& member) {
     return member.user == key.second && member.may_write;
   });
-  if (writer == members.end()) return;
-  for (const auto& member : members) {
+}
+
+void Typing::tell(const Key& key, Writer& writer) {
+  const auto conversation = needs_.members.find(key.first);
+  writer.told = writer.typing;
+  if (writer.typing) writer.told_at = mono_now();
+  if (conversation == nullptr || !may_write(key)) return;
+  link::Delivery delivery;
+  for (const auto& member : conversation->members) {
     if (member.user == key.second) continue;
     if ((needs_.publisher.feeds_of(member.name) & feed::typing_json) == 0) continue;
-    link::Delivery delivery;
-    delivery.to = {member.name};
+    delivery.to.push_back(member.name);  // in a conversation of two the only one
     delivery.suffix = typing_rest(conv_for(*conversation, member.user));
-    delivery.payload = payload_of(name, typing);
-    needs_.plugin.deliver(std::move(delivery));
   }
+  if (delivery.to.empty()) return;
+  delivery.payload = payload_of(writer.name, writer.typing);
+  needs_.plugin.deliver(std::move(delivery));
 }
 
 void Typing::tick() {
@@ -107,13 +118,16 @@ void Typing::tick() {
   timer_.async_wait([this](const asio::error_code& error) {
     if (error) return;
     const auto now = mono_now();
-    for (auto writer = writers_.begin(); writer != writers_.end();) {
-      if (writer->second.until > now) {
-        ++writer;
+    for (auto one = writers_.begin(); one != writers_.end();) {
+      auto& [key, writer] = *one;
+      if (writer.until > now) {
+        if (writer.typing && !writer.told && may_tell_again(writer)) tell(key, writer);
+        ++one;
         continue;
       }
-      tell(writer->first, writer->second.name, false);
-      writer = writers_.erase(writer);
+      writer.typing = false;
+      if (writer.told) tell(key, writer);
+      one = writers_.erase(one);
     }
     needs_.turn();
     tick();

@@ -40,11 +40,15 @@ class Typing {
   struct Writer {
     std::string name;
     MonoMillis until;
-    MonoMillis told_at;
+    MonoMillis told_at;  // that he is writing
+    bool typing = false;
+    bool told = false;  // what the others think
   };
   void with_members(const Key& key, const std::string& name, bool typing);
   void changed(const Key& key, const std::string& name, bool typing);
-  void tell(const Key& key, const std::string& name, bool typing);
+  [[nodiscard]] bool may_write(const Key& key) const;
+  [[nodiscard]] static bool may_tell_again(const Writer& writer);
+  void tell(const Key& key, Writer& writer);
   void tick();
 
   Needs needs_;

@@ -80,6 +80,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       lanes_{loop_,    config.database.uri, config.database.lanes, claim.epoch,
              members_, lane_handlers()},
       names_{loop_, "names", config.database.uri},
+      asked_{loop_, "requests", config.database.uri, {&sql::limit_statements}},
       resolver_{loop_, names_},
       cursors_{loop_, config.database.uri,
                [this](const Origin& origin) {
@@ -92,13 +93,13 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                 {config.limits.sync_messages_max, config.delivery, any_number()}},
       publisher_{plugin_, sessions_, backlogs_},
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
-      requests_{
-          loop_,
-          config,
-          {database_, plugin_, lanes_, resolver_, publisher_, attendance_, [this] { turn(); }}},
+      requests_{loop_,
+                config,
+                {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_,
+                 [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
-                 requests_}} {}
+                 in_order_, requests_}} {}
 
 MqttSettings Worker::mqtt_settings() const {
   const auto& prefix = config_.broker.prefix;
@@ -208,6 +209,7 @@ void Worker::start() {
   database_.on_lost([this] { forget_clock(); });
   database_.start();
   names_.start();
+  asked_.start();
   lanes_.start();
   cursors_.start();
   plugin_.start();

@@ -86,6 +86,8 @@ class Worker {
   PluginLink plugin_;
   Lanes lanes_;
   PgLink names_;  // of its own: everybody's messages wait for a name that is looked up
+  PgLink asked_;  // of requests
+  InOrder in_order_;
   Resolver resolver_;
   Cursors cursors_;
   Backlogs backlogs_;

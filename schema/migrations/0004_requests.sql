@@ -50,7 +50,11 @@ ALTER TABLE members
 
 ALTER TABLE conversations
   ADD COLUMN retention_days int,
+  ADD COLUMN member_count   int NOT NULL DEFAULT 0,  -- of a room
   ADD COLUMN created_with   jsonb;  -- the request that made the room: the same one again is answered alike
+
+UPDATE conversations c SET member_count = (SELECT count(*) FROM members m WHERE m.conversation_id = c.conversation_id)
+WHERE kind = 'room';
 
 -- One row for each stay. Who sees what is joined_seq < seq <= left_seq; who was there when something was said is
 -- since_seq < seq <= left_seq. After the stay, what the cursors were.

@@ -22,7 +22,7 @@ LANGUAGE sql STABLE AS $$
   SELECT jsonb_build_object(
            'room', c.name, 'title', c.title, 'topic', c.topic, 'history', c.history, 'join', c.join_rule,
            'role', COALESCE(role_of(conversation, for_whom), ''),
-           'member_count', (SELECT count(*) FROM members m WHERE m.conversation_id = conversation),
+           'member_count', c.member_count,
            'created_time', json_time(c.created_at))
   FROM conversations c WHERE c.conversation_id = conversation
 $$;
@@ -37,6 +37,7 @@ DECLARE
 BEGIN
   INSERT INTO members (conversation_id, user_id, got_seq, read_seq, role)
   VALUES (conversation, someone, here, here, as_role);
+  UPDATE conversations SET member_count = member_count + 1 WHERE conversation_id = conversation;
   INSERT INTO membership_periods (conversation_id, user_id, joined_seq, since_seq)
   VALUES (conversation, someone, CASE WHEN sees_all THEN 0 ELSE here END, here)
   ON CONFLICT (conversation_id, user_id, since_seq) DO UPDATE SET left_seq = NULL, got_seq = NULL, read_seq = NULL;
@@ -56,6 +57,7 @@ DECLARE
   was  members;
 BEGIN
   DELETE FROM members WHERE conversation_id = conversation AND user_id = someone RETURNING * INTO was;
+  UPDATE conversations SET member_count = member_count - 1 WHERE conversation_id = conversation;
   UPDATE membership_periods SET left_seq = here, got_seq = was.got_seq, read_seq = was.read_seq
   WHERE conversation_id = conversation AND user_id = someone AND left_seq IS NULL;
   DELETE FROM user_conversations WHERE user_id = someone AND conversation_id = conversation;
@@ -78,7 +80,7 @@ LANGUAGE sql STABLE AS $$
 $$;
 
 CREATE FUNCTION room_size(conversation bigint) RETURNS bigint
-LANGUAGE sql STABLE AS $$ SELECT count(*) FROM members WHERE conversation_id = conversation $$;
+LANGUAGE sql STABLE AS $$ SELECT member_count FROM conversations WHERE conversation_id = conversation $$;
 
 CREATE FUNCTION offer_room(who asker, conversation bigint, someone bigint) RETURNS void
 LANGUAGE sql AS $$
@@ -114,6 +116,9 @@ BEGIN
   IF room !~ '^[a-z0-9][a-z0-9_-]{0,31}$' THEN
     RETURN refused('BAD_NAME', 'a name is 1 to 32 of a-z 0-9 _ -, beginning with a letter or digit');
   END IF;
+  IF cardinality(wanted) > 1000 THEN
+    RETURN refused('TOO_LARGE', 'at most 1000 members at once: add the others then');
+  END IF;
   IF cardinality(wanted) >= (who.limits->>'room_members')::int THEN
     RETURN refused('ROOM_FULL', 'a room has at most ' || (who.limits->>'room_members') || ' members');
   END IF;
@@ -124,7 +129,9 @@ BEGIN
   IF NOT FOUND THEN
     SELECT c.* INTO made FROM names n JOIN conversations c ON n.kind = 'room' AND c.conversation_id = n.id
     WHERE n.name = room AND n.retired_at IS NULL AND c.created_by = who.user_id AND c.created_with = request;
-    IF NOT FOUND THEN RETURN refused('NAME_TAKEN', 'this name is taken'); END IF;
+    IF NOT FOUND OR role_of(made.conversation_id, who.user_id) IS NULL THEN
+      RETURN refused('NAME_TAKEN', 'this name is taken');
+    END IF;
     RETURN done(jsonb_build_object('room', room_json(made.conversation_id, who.user_id)));
   END IF;
   INSERT INTO conversations (conversation_id, kind, name, title, topic, history, join_rule, created_by, created_with)
@@ -228,7 +235,8 @@ BEGIN
   IF room_size(conversation) >= (who.limits->>'room_members')::bigint THEN
     RETURN refused('ROOM_FULL', 'the room is full');
   END IF;
-  PERFORM enter_room(conversation, who.user_id, 'member');
+  -- Whom everybody has left has no owner any more.
+  PERFORM enter_room(conversation, who.user_id, CASE WHEN room_size(conversation) = 0 THEN 'owner' ELSE 'member' END);
   PERFORM members_changed(conversation);
   PERFORM add_system_message(who, conversation, 'joined', who.name || ' joined',
                              jsonb_build_object('joined', jsonb_build_object('user', who.name, 'by', who.name)));
@@ -368,13 +376,14 @@ LANGUAGE plpgsql AS $$
 DECLARE
   wanted bigint[];
 BEGIN
+  IF jsonb_array_length(request->'members') > 1000 THEN RETURN refused('TOO_LARGE', 'at most 1000 members at once'); END IF;
   SELECT array_agg(DISTINCT user_named(m)) INTO wanted FROM unnest(texts(request->'members') || who.name) AS m;
   IF array_position(wanted, NULL) IS NOT NULL THEN RETURN refused('USER_NOT_FOUND', 'there is no such user'); END IF;
   RETURN (
     SELECT done(jsonb_build_object('rooms', COALESCE(jsonb_agg(room_json(c.conversation_id, who.user_id) ORDER BY c.name), '[]')))
     FROM user_conversations uc
     JOIN conversations c ON c.conversation_id = uc.conversation_id AND c.kind = 'room'
-    WHERE uc.user_id = who.user_id
-      AND (SELECT count(*) = cardinality(wanted) AND bool_and(m.user_id = ANY (wanted))
+    WHERE uc.user_id = who.user_id AND c.member_count = cardinality(wanted)
+      AND (SELECT bool_and(m.user_id = ANY (wanted))
            FROM members m WHERE m.conversation_id = c.conversation_id));
 END $$;

@@ -34,6 +34,7 @@ CREATE FUNCTION must_see(who asker, conversation bigint, request jsonb) RETURNS 
 LANGUAGE sql STABLE AS $$
   SELECT CASE WHEN role_of(conversation, who.user_id) IS NULL THEN refused('NOT_MEMBER', 'you are not in there')
               WHEN role_of(conversation, who.user_id) = 'blocked' THEN refused('BLOCKED', 'he does not want to hear from you')
+              WHEN role_of(conversation, who.user_id) = 'stranger' THEN refused('FORBIDDEN', 'he hears from contacts only')
               WHEN (visible_message(conversation, who.user_id, (request->>'seq')::bigint)).seq IS NULL
               THEN refused('NOT_FOUND', 'there is no such message') END
 $$;
@@ -47,6 +48,7 @@ DECLARE
   meant text[] := texts(request->'mentions');
 BEGIN
   IF bad IS NOT NULL THEN RETURN bad; END IF;
+  IF role_of(conversation, who.user_id) = 'readonly' THEN RETURN refused('FORBIDDEN', 'you may only read there'); END IF;
   IF it.sender_id <> who.user_id OR it.kind = 'system' THEN RETURN refused('FORBIDDEN', 'this is not your message'); END IF;
   IF said = '' THEN RETURN refused('BAD_PAYLOAD', 'text is empty'); END IF;
   IF octet_length(said) > (who.limits->>'text_bytes')::int OR cardinality(meant) > (who.limits->>'mentions')::int THEN

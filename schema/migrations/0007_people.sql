@@ -10,18 +10,27 @@ LANGUAGE sql STABLE AS $$
   FROM users u WHERE u.user_id = side
 $$;
 
--- Of the conversations that there are with `side`: after something that direct_role looks at has changed. `only`: with
--- this one; null: with all.
-CREATE FUNCTION renew_direct_roles(side bigint, only_with bigint DEFAULT NULL) RETURNS void
+-- In the conversations of two that there are with `side`, after something that direct_role looks at has changed: with
+-- one other, or with all.
+CREATE FUNCTION renew_direct_role(conversation bigint, side bigint, other bigint) RETURNS void
 LANGUAGE sql AS $$
   WITH renewed AS (
-    UPDATE members m SET role = direct_role(side, m.user_id)
-    FROM direct_pairs p
-    WHERE (p.user_lo = side OR p.user_hi = side) AND m.conversation_id = p.conversation_id AND m.user_id <> side
-      AND (only_with IS NULL OR m.user_id = only_with) AND m.role <> direct_role(side, m.user_id)
+    UPDATE members m SET role = direct_role(side, other)
+    WHERE m.conversation_id = conversation AND m.user_id = other AND m.user_id <> side
+      AND m.role <> direct_role(side, other)
     RETURNING m.conversation_id)
   UPDATE conversation_heads h SET members_version = members_version + 1
   FROM renewed WHERE h.conversation_id = renewed.conversation_id
+$$;
+CREATE FUNCTION renew_direct_roles(side bigint, only_with bigint) RETURNS void
+LANGUAGE sql AS $$
+  SELECT renew_direct_role(p.conversation_id, side, only_with) FROM direct_pairs p
+  WHERE p.user_lo = LEAST(side, only_with) AND p.user_hi = GREATEST(side, only_with)
+$$;
+CREATE FUNCTION renew_direct_roles(side bigint) RETURNS void
+LANGUAGE sql AS $$
+  SELECT renew_direct_role(p.conversation_id, side, p.user_hi) FROM direct_pairs p WHERE p.user_lo = side;
+  SELECT renew_direct_role(p.conversation_id, side, p.user_lo) FROM direct_pairs p WHERE p.user_hi = side;
 $$;
 CREATE INDEX direct_pairs_hi ON direct_pairs (user_hi);
 
@@ -37,6 +46,8 @@ LANGUAGE sql STABLE AS $$ SELECT done(profile_json(who.user_id)) $$;
 
 CREATE FUNCTION do_me_set(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
+DECLARE
+  before text := (SELECT write_to_me FROM users WHERE user_id = who.user_id);
 BEGIN
   IF octet_length(request->>'display_name') > 256 OR octet_length(request->>'about') > 4096 THEN
     RETURN refused('TOO_LARGE', 'display_name has at most 256 bytes, about 4096');
@@ -52,28 +63,36 @@ BEGIN
     last_seen_to = COALESCE(request->>'last_seen_to', last_seen_to),
     searchable = COALESCE((request->>'searchable')::boolean, searchable)
   WHERE user_id = who.user_id;
-  IF request ? 'write_to_me' THEN PERFORM renew_direct_roles(who.user_id); END IF;
+  IF request->>'write_to_me' <> before THEN PERFORM renew_direct_roles(who.user_id); END IF;
   RETURN done(profile_json(who.user_id));
 END $$;
 
--- By the beginning of the name or of a word of the display name; those who do not want it are found by their whole
--- name only.
-CREATE INDEX users_name_prefix ON users (name text_pattern_ops);
-CREATE INDEX users_display_name_prefix ON users (lower(display_name) text_pattern_ops) WHERE display_name <> '';
+-- By the beginning of the name or of the display name; those who do not want it are found by their whole name only.
+-- Ranges, not LIKE: its pattern is a parameter here, and no index helps with that.
+CREATE INDEX users_name ON users (name);
+CREATE INDEX users_display_name ON users (lower(display_name) COLLATE "C") WHERE display_name <> '' AND searchable;
 CREATE FUNCTION do_user_search(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
   wanted text := lower(btrim(request->>'query'));
-  start  text := replace(replace(replace(wanted, '\', '\\'), '%', '\%'), '_', '\_') || '%';
+  beyond text := wanted || chr(1114111);
   most   int := LEAST(GREATEST(COALESCE((request->>'limit')::bigint, 20), 1), 100)::int;
 BEGIN
   IF wanted = '' THEN RETURN refused('BAD_PAYLOAD', 'query is empty'); END IF;
   RETURN (
     SELECT done(jsonb_build_object('users', COALESCE(
       jsonb_agg(jsonb_build_object('name', name, 'display_name', display_name) ORDER BY name), '[]')))
-    FROM (SELECT u.name, u.display_name FROM users u
+    FROM (SELECT u.name, u.display_name
+          FROM (SELECT user_id FROM users WHERE name = wanted
+                UNION
+                (SELECT user_id FROM users
+                 WHERE name >= wanted AND name < beyond AND searchable ORDER BY name LIMIT 2 * most)
+                UNION
+                (SELECT user_id FROM users
+                 WHERE lower(display_name) COLLATE "C" >= wanted AND lower(display_name) COLLATE "C" < beyond
+                   AND display_name <> '' AND searchable ORDER BY lower(display_name) COLLATE "C" LIMIT 2 * most)) AS near
+          JOIN users u ON u.user_id = near.user_id
           WHERE u.disabled_at IS NULL
-            AND (u.name = wanted OR (u.searchable AND (u.name LIKE start OR lower(u.display_name) LIKE start)))
             AND NOT EXISTS (SELECT FROM blocks b WHERE b.user_id = u.user_id AND b.blocked_id = who.user_id)
           ORDER BY u.name LIMIT most) AS found);
 END $$;
@@ -125,7 +144,7 @@ BEGIN
   IF bad IS NOT NULL THEN RETURN bad; END IF;
   IF is_now = 'asked_me' THEN
     PERFORM make_friends(who.user_id, other);
-  ELSIF is_now IS NULL THEN
+  ELSIF is_now IS DISTINCT FROM 'friend' THEN
     PERFORM set_contact(who.user_id, other, 'requested');
     IF NOT EXISTS (SELECT FROM blocks WHERE user_id = other AND blocked_id = who.user_id) THEN
       PERFORM set_contact(other, who.user_id, 'asked_me');
@@ -232,9 +251,15 @@ END $$;
 
 -- ---- who is there: the worker adds who is online ----
 
+-- A room, or a conversation of two in which something was said and both may write.
 CREATE FUNCTION share_a_conversation(one bigint, other bigint) RETURNS boolean
 LANGUAGE sql STABLE AS $$
-  SELECT EXISTS (SELECT FROM user_conversations a
+  SELECT EXISTS (SELECT FROM direct_pairs p
+                 JOIN conversation_heads h ON h.conversation_id = p.conversation_id AND h.last_seq > 0
+                 WHERE p.user_lo = LEAST(one, other) AND p.user_hi = GREATEST(one, other)
+                   AND role_of(p.conversation_id, one) = 'member')
+      OR EXISTS (SELECT FROM user_conversations a
+                 JOIN conversations c ON c.conversation_id = a.conversation_id AND c.kind = 'room'
                  JOIN members m ON m.conversation_id = a.conversation_id AND m.user_id = other WHERE a.user_id = one)
 $$;
 
@@ -253,7 +278,7 @@ $$;
 CREATE FUNCTION do_presence_get(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  IF jsonb_array_length(request->'users') > 1000 THEN RETURN refused('TOO_LARGE', 'at most 1000 users at once'); END IF;
+  IF jsonb_array_length(request->'users') > 200 THEN RETURN refused('TOO_LARGE', 'at most 200 users at once'); END IF;
   RETURN (
     SELECT done(jsonb_build_object('users', COALESCE(
       jsonb_agg(jsonb_strip_nulls(jsonb_build_object('user', u.name, 'last_seen', json_time(u.last_seen_at)))

@@ -114,13 +114,15 @@ TEST_CASE("write_to_me, add_to_rooms: contacts only") {
 TEST_CASE("conv.mute, conv.archive: one's own view of a conversation") {
   People people;
   CHECK(refused(ask(people.alice, "conv.mute", {{"conv", "nobody"}})) == "USER_NOT_FOUND");
+  CHECK(refused(ask(people.alice, "conv.mute", {{"conv", "bob"}})) == "NOT_FOUND");
+  CHECK(people.alice.send("bob", "hi") == "stored 1");
   done(ask(people.alice, "conv.mute",
            {{"conv", "bob"}, {"muted_until", "2030-01-01T00:00:00.000Z"}}));
   done(ask(people.alice, "conv.archive", {{"conv", "bob"}, {"archived", true}}));
   CHECK(people.instance.database().number(
             "SELECT count(*) FROM members m JOIN users u USING (user_id) WHERE u.name = 'alice'"
             " AND m.archived AND m.muted_until = '2030-01-01 00:00:00+00'") == 1);
-  done(ask(people.alice, "conv.mute", {{"conv", "bob"}}));
+  done(ask(people.alice, "conv.mute", {{"conv", "bob"}, {"muted_until", ""}}));
   CHECK(people.instance.database().number(
             "SELECT count(*) FROM members WHERE muted_until IS NOT NULL") == 0);
   people.instance.room("ops", {"bob"});

@@ -230,3 +230,27 @@ TEST_CASE(
   CHECK(ops.bob.expect_text("inbox/ops") == "* alice added dave");
   CHECK(ops.alice.send("ops", "once") == "stored 2");
 }
+
+TEST_CASE("room requests: none overtakes what its asker said before") {
+  Ops ops;
+  ops.instance.stop_worker();
+  // Nothing is remembered of the room when both come at once.
+  ops.bob.publish("send/ops/b1", "bye");
+  ops.bob.publish("do.json/room.leave/l1", R"({"room":"ops"})");
+  ops.instance.start_worker();
+  CHECK(ops.alice.expect_text("inbox/ops") == "bob: bye");
+  CHECK(ops.bob.expect_text("ack/b1") == "stored 1");
+}
+
+TEST_CASE("room requests: a room that everybody has left has an owner again when somebody comes") {
+  Ops ops;
+  done(ask(ops.alice, "room.create", {{"room", "empty"}, {"join", "open"}}));
+  done(ask(ops.alice, "room.leave", {{"room", "empty"}}));
+  done(ask(ops.bob, "room.join", {{"room", "empty"}}));
+  const Json room = done(ask(ops.bob, "room.get", {{"room", "empty"}}));
+  CHECK(room["members"] == Json::parse(R"([{"user":"bob","role":"owner"}])"));
+  CHECK(room["room"]["member_count"] == 1);
+  // Who made it and is gone learns nothing of it.
+  CHECK(refused(ask(ops.alice, "room.create", {{"room", "empty"}, {"join", "open"}})) ==
+        "NAME_TAKEN");
+}

@@ -1,0 +1,36 @@
+// What has to wait for something, and must not overtake what came before it.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <utility>
+
+namespace parley {
+
+class InOrder {
+ public:
+  class Place {
+    friend class InOrder;
+    std::function<void()> go;
+  };
+  /// The last place. Bounded by the credit that the plugin has: one for each record.
+  std::shared_ptr<Place> take() {
+    places_.push_back(std::make_shared<Place>());
+    return places_.back();
+  }
+  /// What is at this place can go, as soon as everything before it has gone. May call `go` at once.
+  void ready(const std::shared_ptr<Place>& place, std::function<void()> go) {
+    place->go = std::move(go);
+    while (!places_.empty() && places_.front()->go) {
+      const auto first = std::move(places_.front());
+      places_.pop_front();
+      first->go();
+    }
+  }
+
+ private:
+  std::deque<std::shared_ptr<Place>> places_;
+};
+
+}  // namespace parley
