@@ -35,8 +35,8 @@ StoredMessage stored_of(const PendingSend& pending, const sql::StoreOutcome& out
 
 }  // namespace
 
-Dispatch::Dispatch(const Config& config, Needs needs)
-    : prefix_{config.broker.prefix}, limits_{config.limits}, needs_{std::move(needs)} {}
+Dispatch::Dispatch(const Config& config, const Needs& needs)
+    : prefix_{config.broker.prefix}, limits_{config.limits}, needs_{needs} {}
 
 void Dispatch::on_record(const Origin& origin, const std::string& bytes) {
   auto record = link::decode_record(bytes);

@@ -35,7 +35,7 @@ class Dispatch {
     InOrder& in_order;  // of what goes into the lanes
     Requests& requests;
   };
-  Dispatch(const Config& config, Needs needs);
+  Dispatch(const Config& config, const Needs& needs);
 
   /// Every record ends in exactly one PluginLink::done, after its answer has been handed over.
   void on_record(const Origin& origin, const std::string& bytes);

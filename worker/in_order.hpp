@@ -12,7 +12,7 @@ class InOrder {
  public:
   class Place {
     friend class InOrder;
-    std::function<void()> go;
+    std::function<void()> go_;
   };
   /// The last place. Bounded by the credit that the plugin has: one for each record.
   std::shared_ptr<Place> take() {
@@ -21,11 +21,11 @@ class InOrder {
   }
   /// What is at this place can go, as soon as everything before it has gone. May call `go` at once.
   void ready(const std::shared_ptr<Place>& place, std::function<void()> go) {
-    place->go = std::move(go);
-    while (!places_.empty() && places_.front()->go) {
+    place->go_ = std::move(go);
+    while (!places_.empty() && places_.front()->go_) {
       const auto first = std::move(places_.front());
       places_.pop_front();
-      first->go();
+      first->go_();
     }
   }
 

@@ -318,6 +318,7 @@ std::vector<Resolved> resolved_of(const PgRows& rows) {
 PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch,
                    const std::vector<ConversationId>& conversations) {
   std::vector<std::int64_t> ids;
+  ids.reserve(conversations.size());
   for (const auto conversation : conversations) ids.push_back(conversation.value);
   return {&lock_heads_statement,
           std::move(PgParams{}.int8(lane).int8(static_cast<std::int64_t>(epoch)).int8s(ids))};
@@ -486,6 +487,7 @@ MessageRow message_at(const PgRows& rows, int row, int first) {
 
 std::vector<MessageRow> messages_of(const PgRows& rows) {
   std::vector<MessageRow> messages;
+  messages.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) messages.push_back(message_at(rows, row, 0));
   return messages;
 }

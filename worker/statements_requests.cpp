@@ -103,6 +103,7 @@ PgQuery invitations_of(const Origin& origin) {
 
 std::vector<Invitation> invitations_of(const PgRows& rows) {
   std::vector<Invitation> invitations;
+  invitations.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
     invitations.push_back({rows.text(row, 0), rows.time(row, 1), rows.text(row, 2)});
   }
