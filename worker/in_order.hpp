@@ -25,7 +25,8 @@ class InOrder {
     while (!places_.empty() && places_.front()->go_) {
       const auto first = std::move(places_.front());
       places_.pop_front();
-      first->go_();
+      // Not kept: it may hold on to who holds on to this place.
+      std::exchange(first->go_, nullptr)();
     }
   }
 

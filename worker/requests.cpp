@@ -160,9 +160,8 @@ void Requests::resolved(const Shared& request, bool room, const sql::Resolved& f
 }
 
 void Requests::located(const Shared& request, ConversationId conversation) {
-  if (request->place != nullptr) {
-    needs_.in_order.ready(request->place,
-                          [this, request, conversation] { change(request, conversation); });
+  if (const auto place = std::exchange(request->place, nullptr); place != nullptr) {
+    needs_.in_order.ready(place, [this, request, conversation] { change(request, conversation); });
   } else {
     carry_out(request, conversation);
   }
@@ -173,8 +172,8 @@ void Requests::not_located(const Shared& request, Code code, const std::string& 
     fail(request, code, detail);
     ended(request);
   };
-  if (request->place != nullptr) {
-    needs_.in_order.ready(request->place, end);
+  if (const auto place = std::exchange(request->place, nullptr); place != nullptr) {
+    needs_.in_order.ready(place, end);
   } else {
     end();
   }
