@@ -87,4 +87,15 @@ void append_json(const ProtoMessage& message, std::string& out) {
   write(json, message);
 }
 
+void put_time(UnixMillis from, Timestamp& to) {
+  std::int64_t seconds = from.value / 1000;
+  std::int64_t millis = from.value % 1000;
+  if (millis < 0) {
+    millis += 1000;
+    --seconds;
+  }
+  to.set_seconds(seconds);
+  to.set_nanos(static_cast<std::int32_t>(millis * 1'000'000));
+}
+
 }  // namespace parley

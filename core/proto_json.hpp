@@ -4,13 +4,18 @@
 
 #include <string>
 
+#include "core/ids.hpp"
+
 namespace google::protobuf {
 class Message;
-}
+class Timestamp;
+}  // namespace google::protobuf
 
 namespace parley {
 
 /// Appends `message` to `out`.
 void append_json(const google::protobuf::Message& message, std::string& out);
+
+void put_time(UnixMillis from, google::protobuf::Timestamp& to);
 
 }  // namespace parley

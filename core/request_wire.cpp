@@ -134,11 +134,6 @@ bool without_empty_times(std::string_view payload, const ProtoMessage& like, std
 
 WireError bad(std::string detail) { return {Code::bad_payload, std::move(detail)}; }
 
-void put_time(UnixMillis from, google::protobuf::Timestamp& to) {
-  to.set_seconds(from.value / 1000);
-  to.set_nanos(static_cast<std::int32_t>(from.value % 1000 * 1'000'000));
-}
-
 }  // namespace
 
 Result<std::string, WireError> request_json(std::string_view method, Format format,

@@ -8,6 +8,7 @@
 #include <limits>
 #include <utility>
 
+#include "core/proto_json.hpp"
 #include "core/proto_parse.hpp"
 #include "core/utf8.hpp"
 #include "core/wire_json.hpp"
@@ -21,17 +22,6 @@ WireError bad(std::string detail) { return {Code::bad_payload, std::move(detail)
 // ---- schema to values and back ----
 
 using google::protobuf::Timestamp;
-
-void put_time(UnixMillis from, Timestamp& to) {
-  std::int64_t seconds = from.value / 1000;
-  std::int64_t millis = from.value % 1000;
-  if (millis < 0) {
-    millis += 1000;
-    --seconds;
-  }
-  to.set_seconds(seconds);
-  to.set_nanos(static_cast<std::int32_t>(millis * 1'000'000));
-}
 
 UnixMillis take_time(const Timestamp& from) {
   // Bounds far beyond the years 1 to 9999, so that garbage cannot overflow.
