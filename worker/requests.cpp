@@ -8,6 +8,7 @@
 #include "core/names.hpp"
 #include "core/request_wire.hpp"
 #include "core/topic.hpp"
+#include "worker/audience.hpp"
 #include "worker/history.hpp"
 #include "worker/log.hpp"
 #include "worker/loop.hpp"
@@ -226,8 +227,9 @@ void Requests::changed(const Shared& request, const Result<Changed, PgFault>& re
 }
 
 void Requests::tell(const Changed& changed) {
+  Audiences audiences{changed};
   for (const auto& change : changed.changes) {
-    const auto& conversation = changed.conversations.at(change.conversation);
+    const auto conversation = audiences.of(change);
     if (conversation == nullptr) continue;
     if (change.message) {
       needs_.publisher.message(std::make_shared<const StoredMessage>(

@@ -254,3 +254,15 @@ TEST_CASE("room requests: a room that everybody has left has an owner again when
   CHECK(refused(ask(ops.alice, "room.create", {{"room", "empty"}, {"join", "open"}})) ==
         "NAME_TAKEN");
 }
+
+TEST_CASE("room requests: of several at once each sees what was said while he was in") {
+  Ops ops{R"({"history":"joined"})"};
+  ops.dave.mqtt.disconnect();
+  done(ask(ops.alice, "room.kick", {{"room", "ops"}, {"users", names({"bob", "carol"})}}));
+  CHECK(ops.carol.expect_text("inbox/ops") == "* alice removed bob");
+  done(ask(ops.alice, "room.add", {{"room", "ops"}, {"users", names({"bob", "carol"})}}));
+  CHECK(ops.bob.expect_text("inbox/ops") == "* alice added bob");
+  CHECK(ops.bob.expect_text("inbox/ops") == "* alice added carol");
+  CHECK(ops.carol.expect_text("inbox/ops") == "* alice added carol");
+  CHECK(done(ask(ops.carol, "history", {{"conv", "ops"}}))["messages"].size() == 2);  // 1, 4
+}

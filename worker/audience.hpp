@@ -1,0 +1,27 @@
+// Who is told of the changes of one request: of each those who were members then, although only the
+// members after the last one are known.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "worker/lanes.hpp"
+
+namespace parley {
+
+class Audiences {
+ public:
+  explicit Audiences(const Changed& changed);
+  /// The conversation as it was when this change was made. Call it for each, in their order. Null
+  /// if it has no members.
+  std::shared_ptr<const Conversation> of(const sql::Change& change);
+
+ private:
+  using Name = std::pair<ConversationId, std::string>;
+  std::map<ConversationId, std::shared_ptr<Conversation>> conversations_;
+  std::map<Name, Member> to_come_;
+};
+
+}  // namespace parley
