@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "core/fault_point.hpp"
@@ -370,37 +371,50 @@ void Backlogs::next_page(SessionNo session_no) {
     block(session_no, run);
   } else if (run.todo.empty()) {
     next_missed(session_no, packets);
-  } else if (run.todo.front().got_seq < run.todo.front().last_seq) {
-    next_messages(session_no, packets);
   } else {
-    next_events(session_no, packets);
+    ask_page(session_no, packets);
   }
 }
 
+/// Messages and events of the conversation in front, in the order of their revs: who holds one has
+/// been told everything before it.
 /// @param packets  at most so many
-void Backlogs::next_messages(SessionNo session_no, std::int64_t packets) {
+void Backlogs::ask_page(SessionNo session_no, std::int64_t packets) {
   const auto* session = needs_.sessions.find(session_no);
   const auto& run = runs_.at(session_no);
-  const auto messages = std::min(page_max, packets / std::max(1U, packets_of(*session)));
   const auto& behind = run.todo.front();
-  const sql::MessageRange range{behind.conversation, session->user_id, behind.got_seq,
-                                behind.last_seq + 1, messages,         false};
+  const auto messages_max = std::min(page_max, packets / std::max(1U, packets_of(*session)));
+  const auto events_max = std::min(page_max, packets);
+  const bool messages = behind.got_seq < behind.last_seq;
+  const bool events = behind.got_rev < behind.last_rev;
   std::vector<PgQuery> queries;
-  queries.push_back(sql::message_range(range));
-  needs_.database.submit(
-      std::move(queries), [this, session_no, id = run.id, messages](auto result) {
-        if (!current(session_no, id)) return;
-        if (result) {
-          const auto rows = sql::messages_of(result->at(0));
-          page(session_no, rows, static_cast<std::int64_t>(rows.size()) < messages);
-        } else {
-          retry(session_no);
-        }
-        needs_.turn();
-      });
+  if (messages) {
+    queries.push_back(sql::message_range({behind.conversation, session->user_id, behind.got_seq,
+                                          behind.last_seq + 1, messages_max, false}));
+  }
+  if (events) {
+    queries.push_back(sql::event_range(
+        {behind.conversation, session->user_id, behind.got_rev, behind.last_rev, events_max}));
+  }
+  needs_.database.submit(std::move(queries), [this, session_no, id = run.id, messages_max,
+                                              events_max, messages, events](auto result) {
+    if (!current(session_no, id)) return;
+    if (!result) {
+      retry(session_no);
+      needs_.turn();
+      return;
+    }
+    Page page;
+    if (messages) page.messages = sql::messages_of(result->front());
+    if (events) page.events = sql::events_of(result->back());
+    page.all_messages = static_cast<std::int64_t>(page.messages.size()) < messages_max;
+    page.all_events = static_cast<std::int64_t>(page.events.size()) < events_max;
+    send_page(session_no, page);
+    needs_.turn();
+  });
 }
 
-void Backlogs::page(SessionNo session_no, const std::vector<sql::MessageRow>& rows, bool last) {
+void Backlogs::send_page(SessionNo session_no, const Page& page) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
   if (session == nullptr) {
@@ -408,33 +422,65 @@ void Backlogs::page(SessionNo session_no, const std::vector<sql::MessageRow>& ro
     return;
   }
   auto& behind = run.todo.front();
+  // Beyond the end of either list the other one has to wait.
+  constexpr auto no_end = std::numeric_limits<Rev>::max();
+  const auto end = std::min(page.all_messages ? no_end : page.messages.back().rev,
+                            page.all_events ? no_end : page.events.back().rev);
+  auto message = page.messages.begin();
+  auto event = page.events.begin();
   bool delivered = false;
   std::size_t bytes = 0;
-  for (const auto& row : rows) {
-    if (bytes > page_bytes_max) {  // the rest comes with the next page
-      last = false;
-      break;
+  for (;;) {
+    const auto message_rev = message == page.messages.end() ? no_end : message->rev;
+    const auto event_rev = event == page.events.end() ? no_end : event->rev;
+    const auto rev = std::min(message_rev, event_rev);
+    if (rev == no_end || rev > end || bytes > page_bytes_max) break;
+    behind.got_rev = std::max(behind.got_rev, rev);
+    if (event_rev <= message_rev) {
+      run.pace.sent(send_event(*session, {behind.conv, event->rev, event->time, event->what}));
+      bytes += event++->what.size();
+      delivered = true;
+    } else {
+      bytes += message->text.size() + (message->extra ? message->extra->size() : 0);
+      delivered = send_row(*session, run, *message++) || delivered;
     }
-    if (row.seq <= behind.got_seq) continue;  // the client said so meanwhile
-    bytes += row.text.size() + (row.extra ? row.extra->size() : 0);
-    behind.got_seq = row.seq;
-    if (row.deleted) {  // nothing is left of it that a late reader could use
-      needs_.positions.sent(session_no, {behind.conversation, row.seq, 0}, mono_now());
-      continue;
-    }
-    delivered = send(*session, run, stored_message(behind.conversation, row), behind.is_room,
-                     behind.conv) ||
-                delivered;
   }
-  if (last) behind.got_seq = std::max(behind.got_seq, behind.last_seq);
-  run.passed[behind.conversation] = behind.got_seq;
-  needs_.positions.sent(session_no, {behind.conversation, behind.got_seq, 0}, mono_now());
-  needs_.auto_got.published(session_no, behind.conversation, behind.got_seq, mono_now());
-  if (!delivered) {
+  const bool last = message == page.messages.end() && event == page.events.end() &&
+                    page.all_messages && page.all_events;
+  end_page(*session, run, last);
+  if (delivered) {
+    wait_for_plugin(session_no, run);
+  } else {
     next_page(session_no);
-    return;
   }
-  wait_for_plugin(session_no, run);
+}
+
+/// @return whether anything of it was to be delivered
+bool Backlogs::send_row(const link::Session& session, Run& run, const sql::MessageRow& row) {
+  auto& behind = run.todo.front();
+  if (row.seq <= behind.got_seq) return false;  // the client said so meanwhile
+  behind.got_seq = row.seq;
+  if (row.deleted) {  // nothing is left of it that a late reader could use
+    needs_.positions.sent(session.session_no, {behind.conversation, row.seq, 0}, mono_now());
+    return false;
+  }
+  return send(session, run, stored_message(behind.conversation, row), behind.is_room, behind.conv);
+}
+
+void Backlogs::end_page(const link::Session& session, Run& run, bool last) {
+  auto& behind = run.todo.front();
+  if (last) {
+    behind.got_seq = std::max(behind.got_seq, behind.last_seq);
+    behind.got_rev = std::max(behind.got_rev, behind.last_rev);
+  }
+  run.passed[behind.conversation] = behind.got_seq;
+  if (covers(session, behind.conv)) {
+    needs_.positions.sent(session.session_no, {behind.conversation, behind.got_seq, 0}, mono_now());
+    needs_.auto_got.published(session.session_no, behind.conversation, behind.got_seq, mono_now());
+  }
+  if ((session.feeds & feed::event_any) != 0) {
+    told_live(session, behind.conversation, behind.got_rev);
+  }
 }
 
 /// One page at a time: the plugin sets the pace, too.
@@ -491,14 +537,7 @@ void Backlogs::settle(SessionNo session_no) {
       ask(session_no);
       return;
     }
-    for (const auto& live : run.live) {
-      auto& passed = run.passed[live.message->conversation];
-      if (live.message->message.seq <= passed) continue;
-      passed = live.message->message.seq;
-      send(*session, run, *live.message, live.is_room, live.conv);
-      needs_.auto_got.published(session_no, live.message->conversation, live.message->message.seq,
-                                mono_now());
-    }
+    send_what_came(*session, run);
     if (!run.observes && needs_.positions.room(session_no) == 0) {
       block(session_no, run);  // live messages have no more room than these had
       return;
@@ -512,12 +551,6 @@ void Backlogs::finish(SessionNo session_no) {
   const auto found = runs_.find(session_no);
   const auto sync_no = found->second.sync_no;
   if (const auto* session = needs_.sessions.find(session_no); session != nullptr) {
-    for (const auto& told : found->second.events) {
-      auto& up_to = told_up_to_[session_no][told.conversation];
-      if (told.event->rev <= up_to) continue;  // the database has shown it, too
-      send_event(*session, *told.event);
-      told_live(*session, told.conversation, told.event->rev);
-    }
     for (const auto& [about, event] : found->second.unnumbered) send_event(*session, *event);
   }
   crash_point(CrashPoint::worker_before_sync_done);
@@ -543,7 +576,7 @@ void Backlogs::stored(const link::Session& session,
     run.overflowed = true;  // an observer misses the oldest ones
     run.live.pop_front();
   }
-  run.live.push_back({message, is_room, std::string{conv}});
+  run.live.push_back({message, is_room, std::string{conv}, ++run.came});
 }
 
 }  // namespace parley

@@ -98,6 +98,7 @@ class Backlogs {
     std::shared_ptr<const StoredMessage> message;
     bool is_room;
     std::string conv;
+    std::uint64_t no;  // in the order of coming, with events
   };
   enum class State {
     holding,  // until the plugin says that live messages are held back
@@ -109,6 +110,7 @@ class Backlogs {
   struct Told {
     std::shared_ptr<const Event> event;
     ConversationId conversation;
+    std::uint64_t no;
   };
   struct Run {
     explicit Run(const DeliveryConfig& config) : pace{config.paced_per_s, config.unconfirmed_max} {}
@@ -127,6 +129,7 @@ class Backlogs {
     std::map<std::pair<std::string, std::string>, std::shared_ptr<const Event>>
         unnumbered;            // told meanwhile, by conv and what they are about; bounded
     std::deque<Event> missed;  // … and before: to be sent
+    std::uint64_t came = 0;    // messages and events told meanwhile, counted
     std::uint32_t paused = 0;
     bool wants_missed = false;   // … it has subscribed them just now
     bool placed_device = false;  // a `sync` has said where it is
@@ -137,6 +140,13 @@ class Backlogs {
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
     MonoMillis blocked_at;
     BacklogPace pace;  // packets that nobody confirms
+  };
+  /// Of one conversation; without those that were not asked for.
+  struct Page {
+    std::vector<sql::MessageRow> messages;
+    std::vector<sql::EventRow> events;
+    bool all_messages = true;  // there are no more
+    bool all_events = true;
   };
   void begin(SessionNo session_no);
   void held(Run& run, const link::Session& session);
@@ -149,10 +159,10 @@ class Backlogs {
   void list(SessionNo session_no);
   void listed(SessionNo session_no, const std::vector<PgRows>& results, bool missed);
   void next_page(SessionNo session_no);
-  void next_messages(SessionNo session_no, std::int64_t packets);
-  void page(SessionNo session_no, const std::vector<sql::MessageRow>& rows, bool last);
-  void next_events(SessionNo session_no, std::int64_t packets);
-  void event_page(SessionNo session_no, const std::vector<sql::EventRow>& rows, bool last);
+  void ask_page(SessionNo session_no, std::int64_t packets);
+  void send_page(SessionNo session_no, const Page& page);
+  bool send_row(const link::Session& session, Run& run, const sql::MessageRow& row);
+  void end_page(const link::Session& session, Run& run, bool last);
   void next_missed(SessionNo session_no, std::int64_t packets);
   void wait_for_plugin(SessionNo session_no, Run& run);
   void positions_of(const link::Session& session, Run& run, sql::Behind& behind);
@@ -164,6 +174,7 @@ class Backlogs {
   void limit(const link::Session& session, sql::Behind& behind);
   void truncated(const link::Session& session, const sql::Behind& behind, Seq from);
   void settle(SessionNo session_no);
+  void send_what_came(const link::Session& session, Run& run);
   void finish(SessionNo session_no);
   void retry(SessionNo session_no);
   std::vector<SessionNo> due_now();

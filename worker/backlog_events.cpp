@@ -35,7 +35,7 @@ void Backlogs::told(const link::Session& session, const std::shared_ptr<const Ev
     run.overflowed = true;  // an observer misses the oldest ones
     run.events.pop_front();
   }
-  run.events.push_back({event, conversation});
+  run.events.push_back({event, conversation, ++run.came});
 }
 
 void Backlogs::told_live(const link::Session& session, ConversationId conversation, Rev rev) {
@@ -54,44 +54,28 @@ std::uint32_t Backlogs::send_event(const link::Session& session, const Event& ev
   return static_cast<std::uint32_t>(deliveries.size());
 }
 
-void Backlogs::next_events(SessionNo session_no, std::int64_t packets) {
-  const auto* session = needs_.sessions.find(session_no);
-  const auto& run = runs_.at(session_no);
-  const auto& behind = run.todo.front();
-  const auto most = std::min(page_max, packets);
-  std::vector<PgQuery> queries;
-  queries.push_back(sql::event_range(
-      {behind.conversation, session->user_id, behind.got_rev, behind.last_rev, most}));
-  needs_.database.submit(std::move(queries), [this, session_no, id = run.id, most](auto result) {
-    if (!current(session_no, id)) return;
-    if (result) {
-      const auto rows = sql::events_of(result->at(0));
-      event_page(session_no, rows, static_cast<std::int64_t>(rows.size()) < most);
-    } else {
-      retry(session_no);
+/// In the order in which it came; what the database has shown too is left out.
+void Backlogs::send_what_came(const link::Session& session, Run& run) {
+  const auto session_no = session.session_no;
+  auto live = run.live.begin();
+  auto told = run.events.begin();
+  while (live != run.live.end() || told != run.events.end()) {
+    if (live == run.live.end() || (told != run.events.end() && told->no < live->no)) {
+      auto& up_to = told_up_to_[session_no][told->conversation];
+      if (told->event->rev > up_to) {
+        send_event(session, *told->event);
+        told_live(session, told->conversation, told->event->rev);
+      }
+      ++told;
+      continue;
     }
-    needs_.turn();
-  });
-}
-
-void Backlogs::event_page(SessionNo session_no, const std::vector<sql::EventRow>& rows, bool last) {
-  const auto* session = needs_.sessions.find(session_no);
-  auto& run = runs_.at(session_no);
-  if (session == nullptr) {
-    retry(session_no);
-    return;
-  }
-  auto& behind = run.todo.front();
-  for (const auto& row : rows) {
-    run.pace.sent(send_event(*session, {behind.conv, row.rev, row.time, row.what}));
-    behind.got_rev = row.rev;
-  }
-  if (last) behind.got_rev = behind.last_rev;
-  told_live(*session, behind.conversation, behind.got_rev);
-  if (rows.empty()) {
-    next_page(session_no);
-  } else {
-    wait_for_plugin(session_no, run);
+    auto& passed = run.passed[live->message->conversation];
+    if (live->message->message.seq > passed) {
+      passed = live->message->message.seq;
+      send(session, run, *live->message, live->is_room, live->conv);
+      needs_.auto_got.published(session_no, live->message->conversation, passed, mono_now());
+    }
+    ++live;
   }
 }
 

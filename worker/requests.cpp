@@ -231,15 +231,15 @@ void Requests::tell(const Changed& changed) {
   for (const auto& change : changed.changes) {
     const auto conversation = audiences.of(change);
     if (conversation == nullptr) continue;
-    if (change.message) {
-      needs_.publisher.message(std::make_shared<const StoredMessage>(
-                                   stored_message(change.conversation, *change.message)),
-                               *conversation);
-      needs_.publisher.hold_full();
-    }
-    Event event{conversation->room, change.rev, change.time, change.event};
+    // The event first: who holds a message has been told of everything up to its rev.
+    const Event event{conversation->room, change.rev, change.time, change.event};
     needs_.publisher.event(event, *conversation);
     if (!change.also_to.empty()) needs_.publisher.event_to(change.also_to, event);
+    if (!change.message) continue;
+    needs_.publisher.message(
+        std::make_shared<const StoredMessage>(stored_message(change.conversation, *change.message)),
+        *conversation);
+    needs_.publisher.hold_full();
   }
   for (const auto& invitation : changed.invitations) {
     needs_.publisher.event_to(invitation.to, {"", 0, invitation.time, invitation.event});

@@ -123,13 +123,14 @@ TEST_CASE("sync: everything after the position comes, in order, and nothing befo
   CHECK(bob.mqtt.drain().empty());  // it waits until it is subscribed
   bob.listen({"inbox.json/+", "event.json/+"});
   CHECK(told(instance, bob) ==
-        "inbox.json/alice 5; event.json/alice reaction; event.json/alice deleted; event.json/alice "
+        "event.json/alice reaction; inbox.json/alice 5; event.json/alice deleted; event.json/alice "
         "pinned; ");
   SUBCASE("exactly: also back") {
     sync(bob, {at("alice", 3)});
     CHECK(told(instance, bob) ==
-          "inbox.json/alice 4; inbox.json/alice 5; event.json/alice edited; event.json/alice "
-          "reaction; event.json/alice deleted; event.json/alice pinned; ");
+          "inbox.json/alice 4; event.json/alice edited; event.json/alice reaction; "
+          "inbox.json/alice 5; "
+          "event.json/alice deleted; event.json/alice pinned; ");
   }
   SUBCASE("and on") {
     sync(bob, {at("alice", 9)});
@@ -141,8 +142,8 @@ TEST_CASE("sync: everything after the position comes, in order, and nothing befo
   SUBCASE("a conversation that is not listed is held up to 0; what is deleted does not come") {
     sync(bob, {});
     CHECK(told(instance, bob) ==
-          "inbox.json/alice 1; inbox.json/alice 2; inbox.json/alice 4; inbox.json/alice 5; "
-          "event.json/alice edited; event.json/alice reaction; event.json/alice deleted; "
+          "inbox.json/alice 1; inbox.json/alice 2; inbox.json/alice 4; event.json/alice edited; "
+          "event.json/alice reaction; inbox.json/alice 5; event.json/alice deleted; "
           "event.json/alice pinned; ");
   }
   SUBCASE("positions of another epoch are void, those beyond the end mean the end") {
@@ -153,6 +154,43 @@ TEST_CASE("sync: everything after the position comes, in order, and nothing befo
     CHECK(alice.send("bob", "m6") == "stored 6");
     CHECK(next(bob, "inbox.json/alice")["seq"] == 6);
   }
+}
+
+TEST_CASE("sync: pages of messages and events keep the order of revs, however many there are") {
+  Instance instance{"alice", "bob", "carol"};
+  Person alice = instance.person("alice");
+  alice.listen({"re.json/+", "ack/+"});
+  int rev = 0;
+  std::vector<std::string> expected;
+  const auto say = [&](int i) {
+    REQUIRE(alice.send("bob", with_number("m", i)) == with_number("stored ", i));
+    expected.push_back(with_number("m", ++rev));
+  };
+  const auto react = [&](int seq, int i) {
+    done(ask(alice, "msg.react",
+             {{"conv", "bob"},
+              {"seq", seq},
+              {"emoji", with_number("e", i % 16)},
+              {"removed", i >= 16}}));
+    expected.push_back(with_number("e", ++rev));
+  };
+  for (int i = 1; i <= 230; ++i) say(i);
+  for (int seq = 1; seq <= 15; ++seq) {
+    for (int i = 0; i < 16; ++i) react(seq, i);
+    say(230 + seq);
+  }
+  Person bob = instance.device("bob", "phone");
+  bob.listen({"re.json/+"});
+  sync(bob, {at("alice", 100)});
+  bob.listen({"event.json/+", "inbox.json/+"});
+  for (int i = 101; i <= rev; ++i) {
+    const auto one = bob.mqtt.expect("#");
+    const auto json = Json::parse(one.payload);
+    REQUIRE(json["rev"] == i);
+    const bool message = expected[static_cast<std::size_t>(i - 1)].starts_with("m");
+    REQUIRE(one.topic == bob.topic(message ? "inbox.json/alice" : "event.json/alice"));
+  }
+  CHECK(told(instance, bob) == "");
 }
 
 TEST_CASE("sync: live messages neither overtake what it brings nor are lost") {
@@ -246,8 +284,8 @@ TEST_CASE("backlog: a device that was away is told what happened to old messages
   Person phone = fresh_device(instance, "bob", "phone");
   phone.listen(everything);
   CHECK(told(instance, phone) ==
-        "inbox.json/ops 2; inbox.json/ops 3; event.json/ops edited; event.json/ops room; "
-        "event.json/ops joined; ");
+        "event.json/ops edited; event.json/ops room; inbox.json/ops 2; event.json/ops joined; "
+        "inbox.json/ops 3; ");
   // While it is held to be sent something else it is not told the same again.
   done(ask(phone, "sync", {{"positions", {at("ops", 5)}}}));
   CHECK(told(instance, phone).empty());

@@ -67,3 +67,20 @@ TEST_CASE("auto_got: the longest keep-alive costs little memory, and nothing is 
   CHECK(count > 100);
   CHECK(count <= 130);
 }
+
+TEST_CASE("auto_got: events are taken for got of all devices, messages of those that confirm are not") {
+  AutoGot got;
+  got.follow(1, UserId{2}, "phone", 15'000, false);
+  got.follow(2, UserId{2}, "", 15'000, false);
+  got.published(1, ops, 3, MonoMillis{0});
+  got.told(1, ops, 8, MonoMillis{0});
+  got.told(2, ops, 8, MonoMillis{0});  // no device: nothing remembers it
+  got.set_confirms(1);
+  CHECK_FALSE(got.follows(1));
+  got.published(1, ops, 4, MonoMillis{500});
+  got.told(1, ops, 9, MonoMillis{500});
+  const auto due = got.due(MonoMillis{16'000});
+  REQUIRE(due.size() == 1);
+  CHECK(due[0].seq == 0);
+  CHECK(due[0].rev == 9);
+}
