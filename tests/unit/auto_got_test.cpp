@@ -68,7 +68,8 @@ TEST_CASE("auto_got: the longest keep-alive costs little memory, and nothing is 
   CHECK(count <= 130);
 }
 
-TEST_CASE("auto_got: events are taken for got of all devices, messages of those that confirm are not") {
+TEST_CASE(
+    "auto_got: events are taken for got of all devices, messages of those that confirm are not") {
   AutoGot got;
   got.follow(1, UserId{2}, "phone", 15'000, false);
   got.follow(2, UserId{2}, "", 15'000, false);
