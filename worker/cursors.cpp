@@ -15,8 +15,12 @@ constexpr std::size_t batch_max = 1'000;
 }  // namespace
 
 Cursors::Cursors(asio::io_context& loop, const std::string& uri,
-                 std::function<void(const Origin&)> done)
-    : done_{std::move(done)}, timer_{loop}, database_{loop, "cursors", uri} {}
+                 std::function<void(const Origin&)> done,
+                 std::function<void(const sql::MarkUpdate&)> raised)
+    : done_{std::move(done)},
+      raised_{std::move(raised)},
+      timer_{loop},
+      database_{loop, "cursors", uri} {}
 
 void Cursors::start() {
   database_.start();
@@ -102,6 +106,7 @@ void Cursors::send(std::vector<Waiting> batch) {
     if (result) {
       crash_point(CrashPoint::worker_after_marks);
       for (const auto& one : *kept) {
+        if (one.update.read_seq > 0) raised_(one.update);
         for (const auto& origin : one.origins) done_(origin);
       }
       for (const auto& fn : std::exchange(after_this_, {})) fn();

@@ -21,7 +21,9 @@ namespace parley {
 class Cursors {
  public:
   /// @param done  called for the origin of each raised mark, once it is committed
-  Cursors(asio::io_context& loop, const std::string& uri, std::function<void(const Origin&)> done);
+  /// @param raised  called for what a user has read, once it is committed
+  Cursors(asio::io_context& loop, const std::string& uri, std::function<void(const Origin&)> done,
+          std::function<void(const sql::MarkUpdate&)> raised);
 
   void start();
   void stop();
@@ -49,6 +51,7 @@ class Cursors {
   void send(std::vector<Waiting> batch);
 
   std::function<void(const Origin&)> done_;
+  std::function<void(const sql::MarkUpdate&)> raised_;
   asio::steady_timer timer_;
   PgLink database_;
   std::map<Key, Waiting> waiting_;

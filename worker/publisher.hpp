@@ -12,13 +12,14 @@
 #include "core/sessions.hpp"
 #include "worker/backlog.hpp"
 #include "worker/plugin_link.hpp"
+#include "worker/state_topics.hpp"
 
 namespace parley {
 
 class Publisher {
  public:
-  Publisher(PluginLink& plugin, Sessions& sessions, Backlogs& backlogs)
-      : plugin_{plugin}, sessions_{sessions}, backlogs_{backlogs} {}
+  Publisher(PluginLink& plugin, Sessions& sessions, Backlogs& backlogs, StateTopics& state)
+      : plugin_{plugin}, sessions_{sessions}, backlogs_{backlogs}, state_{state} {}
 
   /// What any session of a user has subscribed; everything while the sessions are not known.
   [[nodiscard]] std::uint32_t feeds_of(std::string_view user) const;
@@ -31,13 +32,17 @@ class Publisher {
   void hold_full() { backlogs_.hold_full(); }
   /// To one user.
   void event_to(const std::string& user, const Event& event);
+  /// To all of these who listen to events, in one delivery for each form.
+  void event_to_all(const std::vector<std::string>& users, const Event& event);
 
  private:
+  void note_state(const Conversation& conversation);
   void tell(const Event& event, const std::vector<std::string>& to);
 
   PluginLink& plugin_;
   Sessions& sessions_;
   Backlogs& backlogs_;
+  StateTopics& state_;
 };
 
 }  // namespace parley

@@ -34,6 +34,7 @@ class Requests {
     Publisher& publisher;
     InOrder& in_order;  // of what goes into the lanes
     const Attendance& attendance;
+    StateTopics& state;
     std::function<void()> turn;  // something was delivered outside a turn: end it
   };
   Requests(asio::io_context& loop, const Config& config, Needs needs);
