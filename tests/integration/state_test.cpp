@@ -354,6 +354,46 @@ TEST_CASE("state: a worker that starts again tells what has changed meanwhile") 
   until(bob, "state/unread", "4");
 }
 
+TEST_CASE("state: a connection to the database that is lost loses no change") {
+  Screen screen;
+  Person bob = screen.bob();
+  bob.listen({"state/unread", "state/conv/alice"});
+  until(bob, "state/unread", "3");
+  int ended = 0;
+  const Deadline enough{Milliseconds{2'500}};
+  int sent = 0;
+  while (!enough.passed()) {
+    ++sent;
+    REQUIRE(screen.alice.send("bob", "x") == with_number("stored ", sent + 2));
+    ended += static_cast<int>(screen.instance.database().number(
+        "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'parley state'"));
+  }
+  CHECK(ended > 0);
+  until(bob, "state/unread", std::to_string(sent + 3));
+  CHECK(conv_until(bob, "alice", "/seq", sent + 2)["unread"] == sent + 2);
+}
+
+TEST_CASE("state: comes also while messages are held back until they are confirmed") {
+  Screen screen{"[delivery]\nunconfirmed_max = 10\n"};
+  Person phone = screen.instance.device("bob", "phone");
+  phone.publish("got/alice", "0");
+  phone.listen({"inbox.json/+", "state/unread"});
+  until(phone, "state/unread", "3");
+  for (int i = 3; i <= 40; ++i) {
+    REQUIRE(screen.alice.send("bob", "x") == with_number("stored ", i));
+  }
+  until(phone, "state/unread", "41");
+  std::size_t messages = 0;
+  for (const auto& one : phone.mqtt.drain()) {
+    messages += one.topic.starts_with(phone.topic("inbox.json/"));
+  }
+  CHECK(messages < 41);
+  // What is held back then is not held back with it.
+  CHECK(screen.alice.send("bob", "y") == "stored 41");
+  until(phone, "state/unread", "42");
+}
+
 TEST_CASE("presence: online, offline; a short absence is not seen") {
   Screen screen{"[presence]\ngrace_ms = 1500\n"};
   Person bob = screen.bob();
