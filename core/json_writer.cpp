@@ -113,6 +113,12 @@ JsonWriter& JsonWriter::flag(bool yes) {
   return *this;
 }
 
+JsonWriter& JsonWriter::null() {
+  comma();
+  out_ += "null";
+  return *this;
+}
+
 JsonWriter& JsonWriter::bytes(std::string_view bytes) {
   comma();
   constexpr int variant = sodium_base64_VARIANT_ORIGINAL;

@@ -23,6 +23,7 @@ class JsonWriter {
   JsonWriter& value(std::string_view text);
   JsonWriter& value(std::uint32_t number);
   JsonWriter& flag(bool yes);
+  JsonWriter& null();
   /// As standard base64 with padding.
   JsonWriter& bytes(std::string_view bytes);
 

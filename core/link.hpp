@@ -10,6 +10,7 @@
 
 #include "core/code.hpp"
 #include "core/ids.hpp"
+#include "core/topic.hpp"
 
 namespace parley::link {
 
@@ -74,6 +75,7 @@ struct Session {
   std::uint8_t scope = 0;
   std::uint32_t sync_no = 0;  // counts how often it had to be brought up to date
   std::uint32_t hold_no = 0;  // of the last hold that was carried out
+  std::vector<StateFilter> state_filters{};
 };
 struct SessionDown {
   SessionNo session_no = 0;

@@ -91,6 +91,11 @@ void put(const Session& from, v1::Session& to) {
   to.set_sync_no(from.sync_no);
   to.set_hold_no(from.hold_no);
   to.set_scope(from.scope);
+  for (const StateFilter& state : from.state_filters) {
+    auto& added = *to.add_state_filters();
+    added.set_filter(state.filter);
+    added.set_asked_no(state.asked_no);
+  }
 }
 
 std::optional<Session> take(const v1::Session& from) {
@@ -108,6 +113,9 @@ std::optional<Session> take(const v1::Session& from) {
   to.syncing = from.syncing();
   to.sync_no = from.sync_no();
   to.hold_no = from.hold_no();
+  for (const auto& state : from.state_filters()) {
+    to.state_filters.push_back({state.filter(), state.asked_no()});
+  }
   if (!take_scope(from.scope(), to.scope)) return std::nullopt;
   return to;
 }

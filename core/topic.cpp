@@ -145,6 +145,7 @@ FilterGrant grant_of(std::string_view rest) {
     grant.inbox_all = true;
     return grant;
   }
+  const std::string_view behind_verb = levels.rest();
   const Reach reach = reach_of(levels);
   for (const FeedForm& form : feed_forms) {
     const bool verb_fits =
@@ -155,6 +156,7 @@ FilterGrant grant_of(std::string_view rest) {
     grant.inbox_all = reach.every_one;
     grant.inbox_conv = reach.literal;
   }
+  if (grant.feeds == feed::state) grant.state = behind_verb;
   return grant;
 }
 
@@ -319,6 +321,13 @@ std::string event_rest(Format format, std::string_view conv) {
   return rest_of("event", format, conv);
 }
 std::string typing_rest(std::string_view conv) { return rest_of("typing", Format::json, conv); }
+std::string state_unread_rest() { return "state/unread"; }
+std::string state_conv_rest(std::string_view conv) {
+  return rest_of("state/conv", Format::text, conv);
+}
+std::string state_presence_rest(std::string_view name) {
+  return rest_of("state/presence", Format::text, name);
+}
 std::string ack_rest(Format format, std::string_view id) {
   return rest_of("ack", format, or_dash(id));
 }

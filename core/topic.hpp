@@ -97,6 +97,13 @@ struct FilterGrant {
   bool server = false;
   bool inbox_all = false;       // of the inbox feeds: every conversation
   std::string_view inbox_conv;  // or this one
+  std::string_view state;       // of the state feed: the filter behind "state/"
+};
+/// A filter of state topics that a session holds.
+struct StateFilter {
+  std::string filter;          // behind "state/": "#", "conv/+"
+  std::uint32_t asked_no = 0;  // rises when it is subscribed, also if it was before
+  bool operator==(const StateFilter&) const = default;
 };
 enum class FilterRefusal {
   foreign,  // could match topics of others, of the link or below a reserved place
@@ -129,6 +136,9 @@ std::string event_rest(Format format, std::string_view conv);  // json, pb
 std::string ack_rest(Format format, std::string_view id);      // id empty: "-"
 std::string reply_rest(Format format, std::string_view id);    // json, pb; id empty: "-"
 std::string typing_rest(std::string_view conv);
+std::string state_unread_rest();
+std::string state_conv_rest(std::string_view conv);
+std::string state_presence_rest(std::string_view name);
 inline constexpr std::string_view err_rest = "err";
 std::string status_topic(std::string_view prefix);   // "<prefix>/s/status"
 std::string info_topic(std::string_view prefix);     // "<prefix>/s/info"

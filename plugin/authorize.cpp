@@ -40,10 +40,10 @@ int read_own(Plugin& plugin, const Session& session, const OwnTopic& topic) {
   if (topic.name != session.identity.user) return MOSQ_ERR_ACL_DENIED;
   const std::uint32_t of = feed_of(topic.rest);
   if (of == 0) return MOSQ_ERR_ACL_DENIED;  // no echo of what was published
-  // A wildcard in front of it does not subscribe it. What a fresh session subscribed is not known
-  // yet.
-  if (of == feed::state && session.life != Life::fresh &&
-      (session.feeds.mask() & feed::state) == 0) {
+  // A wildcard in front of it does not subscribe it. What a fresh session that may have a past had
+  // subscribed is not known yet.
+  const bool known = session.life != Life::fresh || !session.may_resume();
+  if (of == feed::state && known && (session.feeds.mask() & feed::state) == 0) {
     return MOSQ_ERR_ACL_DENIED;
   }
   // It may have come back with less scope than it subscribed with.

@@ -208,6 +208,7 @@ void Sessions::hold(const link::Hold& hold) {
 void Sessions::sync_again(SessionNo no) {
   Session* session = find(no);
   if (session == nullptr || session->life == Life::dead) return;
+  on_change(*session, session->feeds.ask_state_again());
   if ((session->feeds.mask() & feed::content_any) == 0) return;
   begin_sync(*session);
   mark_changed(*session);
@@ -295,6 +296,7 @@ link::Session Sessions::describe(const Session& session) const {
   told.sync_no = session.sync_no;
   told.hold_no = session.hold_no;
   told.scope = session.identity.scope;
+  told.state_filters = session.feeds.states();
   return told;
 }
 

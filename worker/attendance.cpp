@@ -28,20 +28,40 @@ bool Attendance::is_online(std::string_view user, std::string_view device) const
   });
 }
 
+UnixMillis Attendance::unwritten(UserId user) const {
+  const auto found = seen_.find({user, ""});
+  return found == seen_.end() ? UnixMillis{} : found->second;
+}
+
 void Attendance::write() {
-  for (const auto& change : presence_.changes(now())) {
-    if (!change.online) seen_[{change.user_id, ""}] = change.last_seen;
+  std::vector<Presence::Change> came;
+  for (auto& change : presence_.changes(now())) {
+    if (change.online) {
+      gone_.erase(change.user);
+      came.push_back(std::move(change));
+    } else {
+      seen_[{change.user_id, ""}] = change.last_seen;
+      gone_[change.user] = std::move(change);
+    }
   }
+  if (!came.empty()) told_(came);
   if (writing_ || seen_.empty() || !database_.ready() || database_.waiting() > 10) return;
   std::vector<sql::LastSeen> seen;
   for (const auto& [who, time] : seen_) seen.push_back({who.first, who.second, time});
   writing_ = true;
-  database_.submit(sql::set_last_seen(seen), [this, seen](const auto& result) {
+  auto gone = std::exchange(gone_, {});
+  database_.submit(sql::set_last_seen(seen), [this, seen, gone](const auto& result) mutable {
     writing_ = false;
     if (!result) {
       log::warn("event=last_seen_failed err={}", log::quoted(result.error().what));
-      return;  // kept: with the next ones
+      gone_.merge(gone);  // kept: with the next ones
+      return;
     }
+    std::vector<Presence::Change> left;
+    for (auto& [user, change] : gone) {
+      if (!is_online(user)) left.push_back(std::move(change));
+    }
+    if (!left.empty()) told_(left);
     for (const auto& one : seen) {
       const auto known = seen_.find({one.user, one.device});
       if (known != seen_.end() && known->second == one.time) seen_.erase(known);

@@ -2,10 +2,12 @@
 // (docs/protocol.md, "Presence"). Written a few times a minute at most, never per event.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "core/presence.hpp"
 #include "core/sessions.hpp"
@@ -15,8 +17,11 @@ namespace parley {
 
 class Attendance {
  public:
-  Attendance(PgLink& database, const Sessions& sessions, std::int64_t grace_ms)
-      : database_{database}, sessions_{sessions}, presence_{grace_ms} {}
+  using Told = std::function<void(const std::vector<Presence::Change>&)>;
+  /// @param told  called with those who have come, and with those who are gone once it is written
+  ///              when they were last there
+  Attendance(PgLink& database, const Sessions& sessions, std::int64_t grace_ms, Told told)
+      : database_{database}, sessions_{sessions}, presence_{grace_ms}, told_{std::move(told)} {}
 
   /// A session of this user has come, changed or gone.
   void changed(const std::string& user, UserId user_id);
@@ -30,13 +35,17 @@ class Attendance {
   [[nodiscard]] bool is_online(std::string_view user) const { return presence_.is_online(user); }
   /// Whether a session of this device holds an inbox.
   [[nodiscard]] bool is_online(std::string_view user, std::string_view device) const;
+  /// When the user was last there, if the database need not know yet; else 0.
+  [[nodiscard]] UnixMillis unwritten(UserId user) const;
 
  private:
   PgLink& database_;
   const Sessions& sessions_;
   Presence presence_;
+  const Told told_;
   std::map<std::pair<UserId, std::string>, UnixMillis>
-      seen_;  // not written yet; device "": the user
+      seen_;                                      // not written yet; device "": the user
+  std::map<std::string, Presence::Change> gone_;  // of them those that nobody was told yet
   bool writing_ = false;
 };
 

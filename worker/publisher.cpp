@@ -21,6 +21,7 @@ void Publisher::message(const std::shared_ptr<const StoredMessage>& stored,
   for (const auto& member : conversation.members) {
     for (const auto session_no : sessions_.of(member.name)) {
       const auto* session = sessions_.find(session_no);
+      if ((session->feeds & feed::state) != 0) state_.changed(*session, conversation);
       const auto conv = conv_for(conversation, member.user);
       if (!covers(*session, conv)) continue;
       if (session->syncing) {
@@ -33,6 +34,7 @@ void Publisher::message(const std::shared_ptr<const StoredMessage>& stored,
 }
 
 void Publisher::event(const Event& event, const Conversation& conversation) {
+  note_state(conversation);
   // In a room everybody calls it the same: one delivery for all. In a conversation of two each
   // calls it by the other's name.
   Event all = event;
@@ -51,13 +53,29 @@ void Publisher::event(const Event& event, const Conversation& conversation) {
   if (!names.empty()) tell(all, names, conversation.conversation, {});
 }
 
+void Publisher::note_state(const Conversation& conversation) {
+  for (const auto& member : conversation.members) {
+    if ((sessions_.feeds_of(member.name) & feed::state) == 0) continue;
+    for (const auto session_no : sessions_.of(member.name)) {
+      state_.changed(*sessions_.find(session_no), conversation);
+    }
+  }
+}
+
 void Publisher::event_to(const std::string& user, const Event& event) {
+  if ((sessions_.feeds_of(user) & feed::state) != 0) {
+    for (const auto session_no : sessions_.of(user)) state_.changed(*sessions_.find(session_no));
+  }
   tell(event, {user}, {}, event.what);
 }
 
-void Publisher::receipt(const std::vector<std::string>& to, const Event& event,
-                        const std::string& of) {
-  tell(event, to, {}, of);
+void Publisher::event_to_all(const std::vector<std::string>& users, const Event& event,
+                             const std::string& about) {
+  std::vector<std::string> listeners;
+  for (const auto& user : users) {
+    if ((feeds_of(user) & feed::event_any) != 0) listeners.push_back(user);
+  }
+  if (!listeners.empty()) tell(event, listeners, {}, about);
 }
 
 void Publisher::tell(const Event& event, const std::vector<std::string>& to,

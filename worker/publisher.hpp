@@ -12,13 +12,14 @@
 #include "core/sessions.hpp"
 #include "worker/backlog.hpp"
 #include "worker/plugin_link.hpp"
+#include "worker/state_topics.hpp"
 
 namespace parley {
 
 class Publisher {
  public:
-  Publisher(PluginLink& plugin, Sessions& sessions, Backlogs& backlogs)
-      : plugin_{plugin}, sessions_{sessions}, backlogs_{backlogs} {}
+  Publisher(PluginLink& plugin, Sessions& sessions, Backlogs& backlogs, StateTopics& state)
+      : plugin_{plugin}, sessions_{sessions}, backlogs_{backlogs}, state_{state} {}
 
   /// What any session of a user has subscribed; everything while the sessions are not known.
   [[nodiscard]] std::uint32_t feeds_of(std::string_view user) const;
@@ -31,16 +32,21 @@ class Publisher {
   void hold_full() { backlogs_.hold_full(); }
   /// To somebody who is told beside the members, or of no conversation.
   void event_to(const std::string& user, const Event& event);
-  /// How far somebody has got and read, to users who call the conversation `event.conv`.
-  void receipt(const std::vector<std::string>& to, const Event& event, const std::string& of);
+  /// To all of these who listen to events and call its conversation `event.conv`: one delivery for
+  /// each form.
+  /// @param about  who gets it later gets only the last one about the same
+  void event_to_all(const std::vector<std::string>& users, const Event& event,
+                    const std::string& about);
 
  private:
+  void note_state(const Conversation& conversation);
   void tell(const Event& event, const std::vector<std::string>& to, ConversationId conversation,
             const std::string& about);
 
   PluginLink& plugin_;
   Sessions& sessions_;
   Backlogs& backlogs_;
+  StateTopics& state_;
 };
 
 }  // namespace parley

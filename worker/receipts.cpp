@@ -88,12 +88,9 @@ void Receipts::tell(const std::vector<sql::MovedCursor>& moved,
   for (std::size_t i = 0; i < rows.size();) {
     const auto& first = rows[i];
     std::vector<std::string> to;
-    for (; i < rows.size() && rows[i].moved == first.moved; ++i) {
-      if ((needs_.publisher.feeds_of(rows[i].to) & feed::event_any) != 0) to.push_back(rows[i].to);
-    }
-    if (to.empty()) continue;
+    for (; i < rows.size() && rows[i].moved == first.moved; ++i) to.push_back(rows[i].to);
     const Event event{first.conv, 0, now, receipt_of(first.reader, moved.at(first.moved))};
-    needs_.publisher.receipt(to, event, "receipt " + first.reader);
+    needs_.publisher.event_to_all(to, event, "receipt " + first.reader);
   }
 }
 

@@ -192,9 +192,10 @@ void Requests::carry_out(const Shared& request, ConversationId conversation) {
   std::vector<PgQuery> queries;
   queries.push_back(sql::carry_out(std::nullopt, request->method->name, request->asker,
                                    conversation, request->json));
-  needs_.database.submit(std::move(queries), [this, request](auto result) {
+  needs_.database.submit(std::move(queries), [this, request, conversation](auto result) {
     if (result) {
       answer(request, *sql::outcome_of(result->at(0)));
+      needs_.state.requested(request->method->name, request->asker, conversation, request->json);
     } else {
       fault(request, result.error());
     }

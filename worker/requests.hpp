@@ -37,6 +37,7 @@ class Requests {
     const Attendance& attendance;
     Syncs& syncs;
     Cursors& cursors;
+    StateTopics& state;
     std::function<void()> turn;  // something was delivered outside a turn: end it
   };
   Requests(asio::io_context& loop, const Config& config, Needs needs);

@@ -27,8 +27,9 @@ WITH old AS (SELECT conversation_id, seq, created_at FROM messages
              WHERE expires_at <= statement_timestamp() AND NOT deleted ORDER BY expires_at LIMIT $1),
      gone AS (UPDATE messages m SET body = '', extra = NULL, deleted = true FROM old
               WHERE m.conversation_id = old.conversation_id AND m.seq = old.seq
-                AND m.created_at = old.created_at RETURNING 1)
-SELECT count(*) FROM gone)sql"};
+                AND m.created_at = old.created_at RETURNING m.conversation_id)
+SELECT m.user_id, m.conversation_id FROM (SELECT DISTINCT conversation_id FROM gone) AS where_gone
+JOIN members m ON m.conversation_id = where_gone.conversation_id AND m.user_id = ANY ($2::bigint[]))sql"};
 
 const PgStatement generations_statement{"generations_page", R"sql(
 SELECT user_id, device, generation, disabled FROM (
@@ -255,8 +256,20 @@ UnixMillis newest_message_of(const PgRows& rows) { return rows.time(0, 0); }
 
 PgQuery make_partitions() { return {&make_partitions_statement, {}}; }
 
-PgQuery expire_messages(std::int64_t max) {
-  return {&expire_messages_statement, std::move(PgParams{}.int8(max))};
+PgQuery expire_messages(std::int64_t max, const std::vector<UserId>& members) {
+  std::vector<std::int64_t> users;
+  users.reserve(members.size());
+  for (const auto user : members) users.push_back(user.value);
+  return {&expire_messages_statement, std::move(PgParams{}.int8(max).int8s(users))};
+}
+
+std::vector<MemberOf> members_of_expired(const PgRows& rows) {
+  std::vector<MemberOf> members;
+  members.reserve(static_cast<std::size_t>(rows.count()));
+  for (int row = 0; row < rows.count(); ++row) {
+    members.push_back({UserId{rows.integer(row, 0)}, ConversationId{rows.integer(row, 1)}});
+  }
+  return members;
 }
 
 PgQuery generations_page(UserId after_user, const std::string& after_device, std::int64_t max) {

@@ -57,7 +57,9 @@ std::string info_json(const Config& config, const std::string& server_epoch) {
                                       {"publishes_per_s", limits.publishes_per_s},
                                       {"publish_burst", limits.publish_burst},
                                       {"typing_per_s", limits.typing_per_s},
-                                      {"sync_messages_max", limits.sync_messages_max}}},
+                                      {"sync_messages_max", limits.sync_messages_max},
+                                      {"state_conversations_max", state_conversations_max},
+                                      {"state_people_max", state_people_max}}},
                                     {"formats", {"text", "json", "pb"}},
                                     {"endpoints", config.info.endpoints}};
   return info.dump();
@@ -73,7 +75,11 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       second_{loop_},
       drain_{loop_},
       database_{loop_, "worker", config.database.uri, {&sql::listen_users}},
-      attendance_{database_, sessions_, std::int64_t{config.presence.grace_ms}},
+      attendance_{database_, sessions_, std::int64_t{config.presence.grace_ms},
+                  [this](const auto& changes) {
+                    state_.presence(changes);
+                    presence_events_.add(changes);
+                  }},
       positions_{{config.delivery.unconfirmed_max, config.delivery.redeliver_after_ms,
                   config.delivery.redeliver_max}},
       plugin_{loop_, config, mqtt_settings(), claim.epoch, plugin_handlers()},
@@ -81,6 +87,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
              members_, lane_handlers()},
       names_{loop_, "names", config.database.uri},
       asked_{loop_, "requests", config.database.uri, {&sql::limit_statements}},
+      seen_{loop_, "state", config.database.uri, {&sql::limit_statements}},
       resolver_{loop_, names_},
       cursors_{loop_,
                config.database.uri,
@@ -88,19 +95,26 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                   plugin_.done(origin);
                   turn();
                 },
-                [this](const std::vector<sql::MovedCursor>& moved) { receipts_.moved(moved); }}},
+                [this](const std::vector<sql::MovedCursor>& moved) {
+                  receipts_.moved(moved);
+                  for (const auto& one : moved) {
+                    if (one.read > one.old_read) state_.read(one.user, one.conversation);
+                  }
+                }}},
       backlogs_{loop_,
                 {database_, plugin_, lanes_, cursors_, sessions_, auto_got_, positions_,
                  [this] { turn(); }},
                 {config.limits.sync_messages_max, config.delivery, any_number()}},
-      publisher_{plugin_, sessions_, backlogs_},
+      state_{loop_, {seen_, plugin_, sessions_, attendance_, [this] { turn(); }}},
+      publisher_{plugin_, sessions_, backlogs_, state_},
+      presence_events_{seen_, publisher_, [this] { turn(); }},
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
       receipts_{{database_, members_, publisher_, [this] { turn(); }}},
       syncs_{claim.server_epoch, {asked_, cursors_, sessions_, backlogs_}},
       requests_{loop_,
                 config,
                 {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_, syncs_,
-                 cursors_, [this] { turn(); }}},
+                 cursors_, state_, [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
                  in_order_, requests_}} {}
@@ -157,6 +171,7 @@ PluginLink::Handlers Worker::plugin_handlers() {
   };
   handlers.applied = [this] {
     backlogs_.applied();
+    state_.applied();
     turn();
   };
   return handlers;
@@ -195,6 +210,7 @@ Ending Worker::run() {
   loop_.run();
   typing_.stop();
   requests_.stop();
+  state_.stop();
   plugin_.stop();
   return ending_;
 }
@@ -214,6 +230,7 @@ void Worker::start() {
   database_.start();
   names_.start();
   asked_.start();
+  seen_.start();
   lanes_.start();
   cursors_.start();
   plugin_.start();
@@ -226,6 +243,7 @@ void Worker::start() {
 void Worker::on_session(const link::SessionChange& change) {
   if (const auto* down = std::get_if<link::SessionDown>(&change)) {
     backlogs_.drop(down->session_no);
+    state_.drop(down->session_no);
     auto_got_.drop(down->session_no);
     const auto* known = sessions_.find(down->session_no);
     if (known == nullptr) return;
@@ -243,12 +261,14 @@ void Worker::on_session(const link::SessionChange& change) {
   attendance_.changed(session.user, session.user_id);
   backlogs_.changed(session);
   if (events_begin) backlogs_.events_begin(session.session_no);
+  state_.up(session);
 }
 
 void Worker::forget_sessions() {
   sessions_.clear();
   attendance_.lost_sight();
   backlogs_.lost_sight();
+  state_.clear();
 }
 
 void Worker::on_sessions_known() {
@@ -412,10 +432,17 @@ void Worker::auto_got() {
 void Worker::every_second() {
   auto_got();
   attendance_.write();
+  presence_events_.tell();
+  state_.every_second();
   if (database_.ready() && database_.waiting() < 10) {
-    database_.submit({sql::expire_messages(expire_page_size)}, [](const auto& result) {
-      if (!result) log::warn("event=expire_failed err={}", log::quoted(result.error().what));
-    });
+    database_.submit({sql::expire_messages(expire_page_size, state_.users())},
+                     [this](const auto& result) {
+                       if (result) {
+                         state_.expired(sql::members_of_expired(result->at(0)));
+                       } else {
+                         log::warn("event=expire_failed err={}", log::quoted(result.error().what));
+                       }
+                     });
     check_clock();
   }
   second_.expires_after(std::chrono::seconds{1});

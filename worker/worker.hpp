@@ -21,7 +21,9 @@
 #include "worker/lanes.hpp"
 #include "worker/pg_link.hpp"
 #include "worker/plugin_link.hpp"
+#include "worker/presence_events.hpp"
 #include "worker/receipts.hpp"
+#include "worker/state_topics.hpp"
 #include "worker/statements.hpp"
 #include "worker/sync.hpp"
 #include "worker/typing.hpp"
@@ -89,11 +91,14 @@ class Worker {
   Lanes lanes_;
   PgLink names_;  // of its own: everybody's messages wait for a name that is looked up
   PgLink asked_;  // of requests
+  PgLink seen_;   // of the state topics
   InOrder in_order_;
   Resolver resolver_;
   Cursors cursors_;
   Backlogs backlogs_;
+  StateTopics state_;
   Publisher publisher_;
+  PresenceEvents presence_events_;
   Typing typing_;
   Receipts receipts_;
   Syncs syncs_;

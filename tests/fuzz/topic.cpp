@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/names.hpp"
+#include "core/state_topics.hpp"
 #include "tests/fuzz/input.hpp"
 
 namespace {
@@ -105,6 +106,17 @@ void check_place(std::string_view topic) {
   }
 }
 
+/// A state topic that matches a filter is among what the filter asks for.
+void check_state(std::string_view filter, std::string_view rest) {
+  StateWants wants;
+  wants.add(filter);
+  const auto levels = levels_of(rest);
+  if (rest == state_unread_rest()) require(wants.unread, "the total is asked for");
+  if (levels.size() != 3 || !is_name(levels[2])) return;
+  require(levels[1] != "conv" || wants.conv(levels[2]), "the conversation is asked for");
+  require(levels[1] != "presence" || wants.person(levels[2]), "the user is asked for");
+}
+
 /// `topic` is anything that matches the filter: may the user have it?
 void check_grant(std::string_view filter, std::string_view topic) {
   const auto judged = judge_filter("im", "alice", filter);
@@ -118,7 +130,11 @@ void check_grant(std::string_view filter, std::string_view topic) {
     if (own == nullptr) return;
     require(own->name == "alice", "nothing of another");
     const auto feed = feed_of(own->rest);
-    if (feed == feed::state) return;  // needs a filter of its own
+    if (feed == feed::state) {  // needs a filter of its own
+      require(inside(grant->state, filter), "a view into the filter");
+      if (!grant->state.empty()) check_state(grant->state, own->rest);
+      return;
+    }
     require((grant->feeds & feed) == feed, "what the filter brings is in the grant");
     const bool inbox = (feed & feed::inbox_any) != 0;
     require(!inbox || grant->inbox_all || grant->inbox_conv == conv_of(own->rest),

@@ -42,6 +42,7 @@ Session full_session() {
   session.sync_no = 5;
   session.hold_no = 65'540;
   session.scope = 7;
+  session.state_filters = {{"conv/+", 3}, {"\xff", 0xFFFF'FFFF}};
   return session;
 }
 
@@ -141,6 +142,7 @@ TEST_CASE("link: a plugin frame is read back as it was") {
   CHECK(session.sync_no == 5);
   CHECK(session.hold_no == 65'540);
   CHECK(session.scope == 7);
+  CHECK(session.state_filters == full_session().state_filters);
   CHECK(std::get<SessionDown>(again->sessions->changes[1]).session_no == 11);
   CHECK(again->sessions->snapshot);
   CHECK(again->sessions->last_part);

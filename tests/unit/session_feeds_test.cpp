@@ -17,6 +17,14 @@ Change add(SessionFeeds& feeds, const std::string& filter) {
 
 using Convs = std::vector<std::string>;
 
+std::string states(const SessionFeeds& feeds) {
+  std::string out;
+  for (const auto& [filter, asked_no] : feeds.states()) {
+    out += (out.empty() ? "" : " ") + filter + "@" + std::to_string(asked_no);
+  }
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE("session_feeds: contents that begin are synced, other changes are told only") {
@@ -78,6 +86,7 @@ TEST_CASE(
   add(now, "im/u/bob/err");
   CHECK(now.adopt(former) == Change::resync);
   CHECK(now.mask() == (feed::inbox_text | feed::state | feed::err));
+  CHECK(states(now) == "#@1");
   CHECK(now.inbox_convs() == Convs{"alice"});
   CHECK(now.remove("im/u/bob/state/#") == Change::changed);
   CHECK(now.mask() == (feed::inbox_text | feed::err));
@@ -85,5 +94,46 @@ TEST_CASE(
   SessionFeeds unknown;
   CHECK(unknown.assume_all() == Change::resync);
   CHECK(unknown.mask() == feed::all_but_state);
+  CHECK(states(unknown).empty());
   CHECK(unknown.inbox_all());
+}
+
+TEST_CASE("session_feeds: state topics are asked for each time that they are subscribed") {
+  SessionFeeds feeds;
+  CHECK(add(feeds, "im/u/bob/#") == Change::resync);
+  CHECK(states(feeds).empty());
+  CHECK(add(feeds, "im/u/bob/state/unread") == Change::changed);
+  CHECK(add(feeds, "im/u/bob/state/conv/+") == Change::changed);
+  CHECK(states(feeds) == "conv/+@2 unread@1");
+  CHECK(add(feeds, "im/u/bob/state/unread") == Change::changed);
+  CHECK(states(feeds) == "conv/+@2 unread@3");
+  CHECK(feeds.ask_state_again() == Change::changed);
+  CHECK(states(feeds) == "conv/+@5 unread@4");
+  CHECK(feeds.remove("im/u/bob/state/conv/+") == Change::changed);
+  CHECK(states(feeds) == "unread@4");
+  CHECK(feeds.remove("im/u/bob/state/unread") == Change::changed);
+  CHECK((feeds.mask() & feed::state) == 0);
+  CHECK(feeds.ask_state_again() == Change::none);
+}
+
+TEST_CASE("session_feeds: too many filters of state topics are told as one") {
+  SessionFeeds feeds;
+  for (int i = 1; i <= 64; ++i) add(feeds, "im/u/bob/state/conv/c" + std::to_string(i));
+  CHECK(feeds.states().size() == SessionFeeds::states_max);
+  add(feeds, "im/u/bob/state/conv/more");
+  CHECK(states(feeds) == "#@65");
+  CHECK(add(feeds, "im/u/bob/state/conv/c1") == Change::changed);
+  CHECK(states(feeds) == "#@66");
+  CHECK(feeds.remove("im/u/bob/state/conv/more") == Change::changed);
+  CHECK(feeds.states().size() == SessionFeeds::states_max);
+
+  SessionFeeds full;
+  for (int i = 0; i < 256; ++i) add(full, "im/u/bob/inbox/c" + std::to_string(i));
+  CHECK(add(full, "im/u/bob/state/unread") == Change::changed);  // beyond what is remembered
+  CHECK(add(full, "im/u/bob/state/unread") == Change::changed);
+  CHECK(states(full) == "unread@2");
+  CHECK(full.ask_state_again() == Change::changed);
+  SessionFeeds now;
+  now.adopt(full);
+  CHECK(states(now) == "unread@1");
 }

@@ -193,6 +193,24 @@ TEST_CASE("topic: filters of one's own") {
   }
 }
 
+TEST_CASE("topic: of a filter of state topics what is behind the verb") {
+  struct Row {
+    std::string rest;
+    std::string state;
+  };
+  for (const Row& row :
+       {Row{"state/#", "#"}, Row{"state/unread", "unread"}, Row{"state/conv/+", "conv/+"},
+        Row{"state/+/bob/#", "+/bob/#"}, Row{"state", ""}, Row{"#", ""}, Row{"+/#", ""},
+        Row{"inbox/+", ""}, Row{"rr/#", ""}}) {
+    CAPTURE(row.rest);
+    const std::string filter = "im/u/alice/" + row.rest;
+    CHECK(std::get<FilterGrant>(judge_filter("im", "alice", filter)).state == row.state);
+  }
+  CHECK(feed_of(state_unread_rest()) == feed::state);
+  CHECK(state_conv_rest("bob") == "state/conv/bob");
+  CHECK(state_presence_rest("bob") == "state/presence/bob");
+}
+
 TEST_CASE("topic: filters that reach beyond one's own") {
   struct Row {
     std::string filter;
