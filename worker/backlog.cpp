@@ -295,6 +295,7 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results, 
 
 /// What is to be sent, in the order of conversations.
 void Backlogs::plan(const link::Session& session, Run& run, const PgRows& rows) {
+  run.with_events = (session.feeds & feed::event_any) != 0;
   for (auto& behind : sql::behind_of(rows)) {
     positions_of(session, run, behind);
     const bool lacks = behind.got_seq < behind.last_seq || behind.got_rev < behind.last_rev;
@@ -322,7 +323,7 @@ void Backlogs::positions_of(const link::Session& session, Run& run, sql::Behind&
     if (up_to != told->second.end()) behind.got_rev = std::max(behind.got_rev, up_to->second);
   }
   if (!covers(session, behind.conv)) behind.got_seq = behind.last_seq;
-  if ((session.feeds & feed::event_any) == 0) behind.got_rev = behind.last_rev;
+  if (!run.with_events) behind.got_rev = behind.last_rev;
 }
 
 /// No flood: older messages are in history, and what was told of them is seen there.
@@ -478,7 +479,7 @@ void Backlogs::end_page(const link::Session& session, Run& run, bool last) {
     needs_.positions.sent(session.session_no, {behind.conversation, behind.got_seq, 0}, mono_now());
     needs_.auto_got.published(session.session_no, behind.conversation, behind.got_seq, mono_now());
   }
-  if ((session.feeds & feed::event_any) != 0) {
+  if (run.with_events) {
     told_live(session, behind.conversation, behind.got_rev);
   }
 }

@@ -120,6 +120,7 @@ class Backlogs {
     std::uint32_t hold_no = 0;  // while it is holding
     bool anew = false;          // … the plugin itself began again: what was sent live is not sure
     std::deque<sql::Behind> todo;
+    bool with_events = false;  // it had subscribed them when todo was made
     std::unordered_map<ConversationId, Seq>
         confirmed;                                   // meanwhile: the database may not say so yet
     std::unordered_map<ConversationId, Seq> passed;  // of todo: up to where it was sent

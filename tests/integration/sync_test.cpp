@@ -13,8 +13,9 @@ using Json = nlohmann::json;
 
 namespace {
 
-const std::initializer_list<std::string> everything{"re.json/+", "inbox.json/+", "sent.json/+",
-                                                    "event.json/+", "ack/+"};
+// Events first: who subscribes them later gets the messages before them.
+const std::initializer_list<std::string> everything{"re.json/+", "event.json/+", "inbox.json/+",
+                                                    "sent.json/+", "ack/+"};
 
 Json next(Person& person, const std::string& rest) { return Json::parse(person.expect_text(rest)); }
 
@@ -289,6 +290,21 @@ TEST_CASE("backlog: a device that was away is told what happened to old messages
   // While it is held to be sent something else it is not told the same again.
   done(ask(phone, "sync", {{"positions", {at("ops", 5)}}}));
   CHECK(told(instance, phone).empty());
+}
+
+TEST_CASE("backlog: who subscribes events behind his inbox gets them all the same") {
+  Instance instance{"alice", "bob", "carol"};
+  Person alice = instance.person("alice");
+  alice.listen({"re.json/+", "ack/+"});
+  CHECK(alice.send("bob", "hello") == "stored 1");
+  done(ask(alice, "msg.react", {{"conv", "bob"}, {"seq", 1}, {"emoji", "+1"}}));
+  for (int i = 1; i <= 20; ++i) {
+    Person phone = fresh_device(instance, "bob", with_number("phone", i));
+    phone.listen({"inbox.json/alice"});
+    phone.listen({"event.json/+"});
+    CHECK(next(phone, "inbox.json/alice")["seq"] == 1);
+    CHECK(next(phone, "event.json/alice")["reaction"]["emoji"] == "+1");
+  }
 }
 
 TEST_CASE("backlog: invitations and removals reach who was away") {
