@@ -11,6 +11,8 @@ const std::vector<Method>& methods() {
   using enum MethodWay;
   static const std::vector<Method> all{
       {"history", scope::receive, conv, special},
+      {"search", scope::receive, none, special},
+      {"mentions", scope::receive, none, special},
       {"receipts", scope::receive, conv, reads},
       {"room.create", scope::manage, new_room, changes},
       {"room.add", scope::manage, room, changes},

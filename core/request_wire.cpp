@@ -33,6 +33,8 @@ const std::map<std::string_view, Shape>& shapes() {
   using Reply = v1::Reply;
   static const std::map<std::string_view, Shape> all{
       {"receipts", {shape<v1::ReceiptsRequest>(), Reply::kReceiptsFieldNumber}},
+      {"search", {shape<v1::SearchRequest>(), Reply::kSearchFieldNumber}},
+      {"mentions", {shape<v1::MentionsRequest>(), Reply::kMentionsFieldNumber}},
       {"room.create", {shape<v1::RoomCreateRequest>(), Reply::kRoomCreateFieldNumber}},
       {"room.add", {shape<v1::RoomUsersRequest>(), Reply::kUsersFieldNumber}},
       {"room.invite", {shape<v1::RoomUsersRequest>(), Reply::kUsersFieldNumber}},

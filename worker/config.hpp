@@ -32,6 +32,9 @@ struct DeliveryConfig {
 struct PresenceConfig {
   std::uint32_t grace_ms = 30'000;  // who is back by then was never away
 };
+struct SearchConfig {
+  std::string configuration = "simple";  // of PostgreSQL's text search
+};
 struct LinkConfig {
   std::uint32_t credit_records = 8'192;
   std::uint32_t credit_bytes = 8 * 1024 * 1024;
@@ -51,6 +54,7 @@ struct Config {
   Limits limits;
   DeliveryConfig delivery;
   PresenceConfig presence;
+  SearchConfig search;
   LinkConfig link;
   LogConfig log;
   InfoConfig info;

@@ -95,7 +95,7 @@ void Requests::admit(const Shared& request, const link::InboundRecord& record,
     fail(request, Code::forbidden, "the token's scope does not cover it");
     return;
   }
-  if (method.way == MethodWay::special) {
+  if (method.name == "history") {
     history(request, record.payload);
     return;
   }
@@ -105,7 +105,21 @@ void Requests::admit(const Shared& request, const link::InboundRecord& record,
     return;
   }
   request->json = std::move(*json);
+  if (method.way == MethodWay::special) {
+    special(request);
+    return;
+  }
   run(request);
+}
+
+void Requests::special(const Shared& request) {
+  request->open = true;
+  needs_.specials.carry_out({request->method, request->asker, request->json},
+                            [this, request](const sql::Outcome& outcome) {
+                              answer(request, outcome);
+                              ended(request);
+                              needs_.turn();
+                            });
 }
 
 /// What it may have changed before a crash is told all the same.

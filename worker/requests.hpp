@@ -20,6 +20,7 @@
 #include "worker/lanes.hpp"
 #include "worker/plugin_link.hpp"
 #include "worker/publisher.hpp"
+#include "worker/specials.hpp"
 #include "worker/statements_requests.hpp"
 
 namespace parley {
@@ -34,6 +35,7 @@ class Requests {
     Publisher& publisher;
     InOrder& in_order;  // of what goes into the lanes
     const Attendance& attendance;
+    Specials& specials;
     std::function<void()> turn;  // something was delivered outside a turn: end it
   };
   Requests(asio::io_context& loop, const Config& config, Needs needs);
@@ -61,6 +63,7 @@ class Requests {
 
   void admit(const Shared& request, const link::InboundRecord& record, const DoTopic& topic);
   void run(const Shared& request);
+  void special(const Shared& request);
   void history(const Shared& request, std::string_view payload);
   void look_again(const Shared& request, const link::InboundRecord& record, const DoTopic& topic);
   void resolved(const Shared& request, bool room, const sql::Resolved& found);

@@ -25,9 +25,13 @@ const PgStatement newest_message_statement{
 const PgStatement expire_messages_statement{"expire_messages", R"sql(
 WITH old AS (SELECT conversation_id, seq, created_at FROM messages
              WHERE expires_at <= statement_timestamp() AND NOT deleted ORDER BY expires_at LIMIT $1),
-     gone AS (UPDATE messages m SET body = '', extra = NULL, deleted = true FROM old
+     gone AS (UPDATE messages m SET body = '', extra = NULL, edited_mentions = NULL, deleted = true FROM old
               WHERE m.conversation_id = old.conversation_id AND m.seq = old.seq
-                AND m.created_at = old.created_at RETURNING 1)
+                AND m.created_at = old.created_at RETURNING m.conversation_id, m.seq),
+     words AS (DELETE FROM search_documents d USING gone
+               WHERE d.conversation_id = gone.conversation_id AND d.seq = gone.seq),
+     names AS (DELETE FROM mentions n USING gone
+               WHERE n.conversation_id = gone.conversation_id AND n.seq = gone.seq)
 SELECT count(*) FROM gone)sql"};
 
 const PgStatement generations_statement{"generations_page", R"sql(

@@ -79,6 +79,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       plugin_{loop_, config, mqtt_settings(), claim.epoch, plugin_handlers()},
       lanes_{loop_,    config.database.uri, config.database.lanes, claim.epoch,
              members_, lane_handlers()},
+      indexer_{loop_, config.database.uri, config.search.configuration},
       names_{loop_, "names", config.database.uri},
       asked_{loop_, "requests", config.database.uri, {&sql::limit_statements}},
       resolver_{loop_, names_},
@@ -93,9 +94,10 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                 {config.limits.sync_messages_max, config.delivery, any_number()}},
       publisher_{plugin_, sessions_, backlogs_},
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
+      specials_{{asked_, resolver_, config.search.configuration}},
       requests_{loop_,
                 config,
-                {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_,
+                {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_, specials_,
                  [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
@@ -170,6 +172,7 @@ Lanes::Handlers Worker::lane_handlers() {
     dispatch_.refused(pending, code, detail);
     turn();
   };
+  handlers.touched = [this](ConversationId conversation) { indexer_.touched(conversation); };
   handlers.superseded = [this] {
     log::error("event=superseded epoch={}", claim_.epoch);
     // If the other one is there, the plugin does not listen to this any more.
@@ -211,6 +214,7 @@ void Worker::start() {
   names_.start();
   asked_.start();
   lanes_.start();
+  indexer_.start();
   cursors_.start();
   plugin_.start();
   backlogs_.start();

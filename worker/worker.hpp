@@ -18,9 +18,11 @@
 #include "worker/conversations.hpp"
 #include "worker/cursors.hpp"
 #include "worker/dispatch.hpp"
+#include "worker/indexer.hpp"
 #include "worker/lanes.hpp"
 #include "worker/pg_link.hpp"
 #include "worker/plugin_link.hpp"
+#include "worker/specials.hpp"
 #include "worker/statements.hpp"
 #include "worker/typing.hpp"
 
@@ -85,6 +87,7 @@ class Worker {
   DeliveryPositions positions_;
   PluginLink plugin_;
   Lanes lanes_;
+  Indexer indexer_;
   PgLink names_;  // of its own: everybody's messages wait for a name that is looked up
   PgLink asked_;  // of requests
   InOrder in_order_;
@@ -93,6 +96,7 @@ class Worker {
   Backlogs backlogs_;
   Publisher publisher_;
   Typing typing_;
+  Specials specials_;
   Requests requests_;
   Dispatch dispatch_;
   std::uint64_t dropped_frames_ = 0;

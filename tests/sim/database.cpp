@@ -148,6 +148,9 @@ PgRows Database::execute(const PgQuery& query) {
   if (name == "generations_page") return Rows{4}.done();  // nobody is revoked
   if (name == "user_last_seen" || name == "device_last_seen") return nothing();
   if (name == "expire_messages") return Rows{1}.row().int8(0).done();
+  // Nothing of it is searched.
+  if (name == "heads_behind" || name == "index_next") return Rows{2}.done();
+  if (name == "limit_indexing") return nothing();
   if (name == "newest_message") return Rows{1}.row().null().done();  // no clock here runs wrong
   if (name == "database_clock") {
     constexpr std::int64_t pg_epoch_ms = 946'684'800'000;

@@ -1,0 +1,35 @@
+// The methods of `do` that are no functions of the database alone.
+#pragma once
+
+#include <string>
+
+#include "core/methods.hpp"
+#include "worker/conversations.hpp"
+#include "worker/pg_link.hpp"
+#include "worker/search.hpp"
+#include "worker/statements_requests.hpp"
+
+namespace parley {
+
+class Specials {
+ public:
+  struct Needs {
+    PgLink& database;  // of requests
+    Resolver& resolver;
+    std::string search_configuration;
+  };
+  explicit Specials(Needs needs) : needs_{std::move(needs)} {}
+
+  struct Asked {
+    const Method* method = nullptr;
+    sql::Asker asker;
+    std::string json;  // the request
+  };
+  /// @param done  called once, from the loop
+  void carry_out(const Asked& asked, OutcomeDone done);
+
+ private:
+  Needs needs_;
+};
+
+}  // namespace parley
