@@ -58,6 +58,8 @@ void Requests::take(const Origin& origin, const link::InboundRecord& record, con
   request->asker = {
       record.user_id, record.user,        record.device, static_cast<std::uint8_t>(record.scope),
       origin,         record.received_at, limits_};
+  request->asker.token_expires_at = record.token_expires_at;
+  request->asker.bound = (record.flags & link::record_flag::bound) != 0;
   request->to = answer_to(record, prefix_, topic.format);
   request->id = id_of(record, topic);
   request->method = find_method(topic.method);
@@ -207,6 +209,7 @@ void Requests::carry_out(const Shared& request, ConversationId conversation) {
     } else {
       fault(request, result.error());
     }
+    if (request->method->revokes) needs_.revoked();
     ended(request);
     needs_.turn();
   });
@@ -280,8 +283,8 @@ void Requests::answer(const Shared& request, const sql::Outcome& outcome) {
     reply(request, *payload);
     return;
   }
-  log::error("event=bad_result method={} result={}", request->method->name,
-             log::quoted(outcome.result));
+  // Without the result: it may hold a token.
+  log::error("event=bad_result method={} bytes={}", request->method->name, outcome.result.size());
   fail(request, Code::unavailable, "the result cannot be told");
 }
 

@@ -36,7 +36,8 @@ class Requests {
     InOrder& in_order;  // of what goes into the lanes
     const Attendance& attendance;
     Specials& specials;
-    std::function<void()> turn;  // something was delivered outside a turn: end it
+    std::function<void()> revoked;  // tokens, perhaps: the plugin is to be told
+    std::function<void()> turn;     // something was delivered outside a turn: end it
   };
   Requests(asio::io_context& loop, const Config& config, Needs needs);
 

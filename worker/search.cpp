@@ -21,10 +21,6 @@ constexpr std::uint32_t limit_default = 20;
 constexpr std::size_t query_bytes_max = 1'024;
 constexpr std::size_t page_bytes_max = 256 * 1024;  // of JSON
 
-sql::Outcome refusal(Code code, std::string detail) {
-  return {std::string{to_string(code)}, std::move(detail), "{}"};
-}
-
 std::int64_t limit_of(const Json& request) {
   return std::clamp(request.value("limit", limit_default), 1U, limit_max);
 }
@@ -48,7 +44,7 @@ std::string result_of(const char* name, const std::vector<sql::FoundMessage>& fo
   return std::string{R"({")"} + name + R"(":[)" + list + "]}";
 }
 
-PgLink::Done answer_with(OutcomeDone done,
+PgLink::Done answer_with(sql::OutcomeDone done,
                          std::function<std::string(const std::vector<sql::FoundMessage>&)> result) {
   return [done = std::move(done), result = std::move(result)](auto rows) {
     if (rows) {
@@ -57,7 +53,7 @@ PgLink::Done answer_with(OutcomeDone done,
     }
     log::error("event=request_failed method=search sqlstate={} err={}", rows.error().sqlstate,
                log::quoted(rows.error().what));
-    done(refusal(Code::unavailable, "the database did not carry it out"));
+    done(sql::refusal(Code::unavailable, "the database did not carry it out"));
   };
 }
 
@@ -69,7 +65,7 @@ std::string hits_of(const std::vector<sql::FoundMessage>& found) {
 }
 
 void search_in(PgLink& database, const sql::Asker& asker, ConversationId only_in,
-               const std::string& configuration, const Json& request, OutcomeDone done) {
+               const std::string& configuration, const Json& request, sql::OutcomeDone done) {
   std::vector<PgQuery> queries;
   queries.push_back(sql::search_messages(asker.user, only_in, configuration,
                                          request.value("query", std::string{}), limit_of(request)));
@@ -78,15 +74,15 @@ void search_in(PgLink& database, const sql::Asker& asker, ConversationId only_in
 
 /// Whether `asker` is in there decides the database: of others it finds nothing.
 void search_one(PgLink& database, const sql::Asker& asker, ConversationId conversation,
-                const std::string& configuration, const Json& request, OutcomeDone done) {
+                const std::string& configuration, const Json& request, sql::OutcomeDone done) {
   std::vector<PgQuery> queries;
   queries.push_back(sql::is_member(conversation, asker.user));
   database.submit(std::move(queries), [&database, asker, conversation, configuration, request,
                                        done = std::move(done)](auto result) {
     if (!result) {
-      done(refusal(Code::unavailable, "the database did not carry it out"));
+      done(sql::refusal(Code::unavailable, "the database did not carry it out"));
     } else if (!sql::is_member_of(result->at(0))) {
-      done(refusal(Code::not_member, "you are not in there"));
+      done(sql::refusal(Code::not_member, "you are not in there"));
     } else {
       search_in(database, asker, conversation, configuration, request, done);
     }
@@ -96,15 +92,15 @@ void search_one(PgLink& database, const sql::Asker& asker, ConversationId conver
 }  // namespace
 
 void search(PgLink& database, Resolver& resolver, const std::string& configuration,
-            const sql::Asker& asker, const std::string& request, OutcomeDone done) {
+            const sql::Asker& asker, const std::string& request, sql::OutcomeDone done) {
   const auto json = Json::parse(request);
   const auto query = json.value("query", std::string{});
   if (query.find_first_not_of(" \t\r\n") == std::string::npos) {
-    done(refusal(Code::bad_payload, "query is empty"));
+    done(sql::refusal(Code::bad_payload, "query is empty"));
     return;
   }
   if (query.size() > query_bytes_max) {
-    done(refusal(Code::too_large, "a query has at most 1024 bytes"));
+    done(sql::refusal(Code::too_large, "a query has at most 1024 bytes"));
     return;
   }
   const auto conv = json.value("conv", std::string{});
@@ -113,16 +109,16 @@ void search(PgLink& database, Resolver& resolver, const std::string& configurati
     return;
   }
   if (!is_name(conv)) {
-    done(refusal(Code::user_not_found, "no such name"));
+    done(sql::refusal(Code::user_not_found, "no such name"));
     return;
   }
   resolver.resolve(
       asker.user, conv, false,
       [&database, asker, configuration, json, done = std::move(done)](const sql::Resolved& to) {
         if (!to.sender_known) {
-          done(refusal(Code::forbidden, "no such user"));
+          done(sql::refusal(Code::forbidden, "no such user"));
         } else if (to.kind.empty()) {
-          done(refusal(Code::user_not_found, "no user or room has this name"));
+          done(sql::refusal(Code::user_not_found, "no user or room has this name"));
         } else if (to.conversation.value == 0) {
           done({"", "", R"({"hits":[]})"});  // nothing has been said yet
         } else {
@@ -132,7 +128,7 @@ void search(PgLink& database, Resolver& resolver, const std::string& configurati
 }
 
 void mentions(PgLink& database, const sql::Asker& asker, const std::string& request,
-              OutcomeDone done) {
+              sql::OutcomeDone done) {
   const auto json = Json::parse(request);
   std::vector<PgQuery> queries;
   queries.push_back(

@@ -1,7 +1,6 @@
 // `search` and `mentions` (docs/protocol.md, "Search").
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "worker/conversations.hpp"
@@ -10,15 +9,12 @@
 
 namespace parley {
 
-/// Called once, from the loop; what can be refused at once before the call returns.
-using OutcomeDone = std::function<void(const sql::Outcome&)>;
-
 /// @param configuration  of the text search
 /// @param request        JSON of a SearchRequest
 void search(PgLink& database, Resolver& resolver, const std::string& configuration,
-            const sql::Asker& asker, const std::string& request, OutcomeDone done);
+            const sql::Asker& asker, const std::string& request, sql::OutcomeDone done);
 /// @param request  JSON of a MentionsRequest
 void mentions(PgLink& database, const sql::Asker& asker, const std::string& request,
-              OutcomeDone done);
+              sql::OutcomeDone done);
 
 }  // namespace parley

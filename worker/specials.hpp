@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/methods.hpp"
+#include "worker/config.hpp"
 #include "worker/conversations.hpp"
 #include "worker/pg_link.hpp"
 #include "worker/search.hpp"
@@ -16,7 +17,7 @@ class Specials {
   struct Needs {
     PgLink& database;  // of requests
     Resolver& resolver;
-    std::string search_configuration;
+    const Config& config;
   };
   explicit Specials(Needs needs) : needs_{std::move(needs)} {}
 
@@ -26,7 +27,7 @@ class Specials {
     std::string json;  // the request
   };
   /// @param done  called once, from the loop
-  void carry_out(const Asked& asked, OutcomeDone done);
+  void carry_out(const Asked& asked, sql::OutcomeDone done);
 
  private:
   Needs needs_;

@@ -39,7 +39,9 @@ SELECT user_id, device, generation, disabled FROM (
   SELECT user_id, '' COLLATE "C" AS device, generation, disabled_at IS NOT NULL AS disabled FROM users
   WHERE (generation > 0 OR disabled_at IS NOT NULL) AND user_id >= $1
   UNION ALL
-  SELECT user_id, device, generation, false FROM devices WHERE generation > 0 AND user_id >= $1) AS revoked
+  SELECT user_id, device, generation, false FROM devices WHERE generation > 0 AND user_id >= $1
+  UNION ALL
+  SELECT user_id, device, generation, false FROM removed_devices WHERE generation > 0 AND user_id >= $1) AS revoked
 WHERE (user_id, device) > ($1, $2::text COLLATE "C")
 ORDER BY user_id, device LIMIT $3)sql"};
 

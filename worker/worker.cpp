@@ -18,6 +18,7 @@ constexpr std::int64_t generations_page_size = 1'000;
 constexpr std::int64_t expire_page_size = 1'000;
 constexpr std::int64_t stop_within_ms = 10'000;
 constexpr std::int64_t plugin_silent_ms = 1'500;  // it says something once a second
+constexpr std::int64_t answered_by_ms = 200;      // an answer is at the client, if he is there
 constexpr std::string_view service_name = "_worker";
 
 /// A token for the worker itself; made anew for each connection, so that keys may be rotated.
@@ -72,6 +73,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       minute_{loop_},
       second_{loop_},
       drain_{loop_},
+      revoked_timer_{loop_},
       database_{loop_, "worker", config.database.uri, {&sql::listen_users}},
       attendance_{database_, sessions_, std::int64_t{config.presence.grace_ms}},
       positions_{{config.delivery.unconfirmed_max, config.delivery.redeliver_after_ms,
@@ -94,11 +96,11 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                 {config.limits.sync_messages_max, config.delivery, any_number()}},
       publisher_{plugin_, sessions_, backlogs_},
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
-      specials_{{asked_, resolver_, config.search.configuration}},
+      specials_{{asked_, resolver_, config_}},
       requests_{loop_,
                 config,
                 {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_, specials_,
-                 [this] { turn(); }}},
+                 [this] { push_generations_soon(); }, [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
                  in_order_, requests_}} {}
@@ -329,6 +331,15 @@ void Worker::push_generations() {
   pushing_generations_ = true;
   generations_changed_ = false;
   generations_from(UserId{0}, "", true);
+}
+
+/// Whoever has revoked his own token hears first that it is done. If this is lost with the worker,
+/// the next one tells the plugin.
+void Worker::push_generations_soon() {
+  revoked_timer_.expires_after(std::chrono::milliseconds{answered_by_ms});
+  revoked_timer_.async_wait([this](const asio::error_code& error) {
+    if (!error) push_generations();
+  });
 }
 
 void Worker::generations_from(UserId after_user, const std::string& after_device, bool first) {

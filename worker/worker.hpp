@@ -55,6 +55,7 @@ class Worker {
   void on_sessions_known();
   void on_welcome();
   void push_generations();
+  void push_generations_soon();
   void generations_from(UserId after_user, const std::string& after_device, bool first);
   void on_notify(const std::string& channel);
   void announce();
@@ -78,6 +79,7 @@ class Worker {
   asio::steady_timer minute_;
   asio::steady_timer second_;
   asio::steady_timer drain_;
+  asio::steady_timer revoked_timer_;
   PgLink database_;
   MembersCache members_;
   Sessions sessions_;

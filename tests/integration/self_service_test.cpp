@@ -1,0 +1,199 @@
+// What one does with one's own devices and tokens.
+#include <doctest/doctest.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "core/token.hpp"
+#include "tests/support/instance.hpp"
+#include "tests/support/requests.hpp"
+
+using namespace parley::test;
+using Json = nlohmann::json;
+namespace scope = parley::scope;
+
+namespace {
+
+constexpr int refused_v3 = 5;
+
+/// alice, on a connection of no device, and bob.
+struct Account {
+  Account()
+      : instance{"alice", "bob"}, alice{instance.person("alice")}, bob{instance.person("bob")} {
+    for (Person* person : {&alice, &bob}) person->listen({"re.json/+", "re.pb/+", "ack/+"});
+  }
+  int login(const std::string& name, const std::string& token) {
+    auto options = instance.login(name);
+    options.password = token;
+    return instance.try_login(options);
+  }
+  int login_device(const std::string& name, const std::string& device, const std::string& token) {
+    auto options = instance.device_login(name, device);
+    options.password = token;
+    return instance.try_login(options);
+  }
+  Person as(const std::string& name, const TokenOptions& token) {
+    auto options =
+        token.device.empty() ? instance.login(name) : instance.device_login(name, token.device);
+    options.password = instance.token(name, token);
+    Person person = instance.connected(name, options);
+    person.listen({"re.json/+"});
+    return person;
+  }
+  Instance instance;
+  Person alice, bob;
+};
+
+Json issue(Person& person, const Json& request) {
+  return done(ask(person, "token.issue", request));
+}
+
+}  // namespace
+
+TEST_CASE("device.remove: ends its sessions and its tokens, and it begins anew") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  Person phone = instance.device("alice", "phone");
+  phone.listen({"inbox/+"});
+  const std::string bound = instance.token("alice", {.device = "phone"});
+  CHECK(bob.send("alice", "one") == "stored 1");
+  CHECK(phone.expect_text("inbox/bob") == "one");
+  phone.publish("got/bob", "1");
+  const auto devices = [&] { return done(ask(alice, "device.list", Json::object()))["devices"]; };
+  eventually("it confirms", [&] { return !devices().empty() && devices()[0]["confirms"] == true; });
+  Person tablet = instance.device("alice", "tablet");
+  tablet.listen({"inbox/+"});
+  done(ask(alice, "device.remove", {{"device", "phone"}}));
+  CHECK(phone.mqtt.wait_closed());
+  CHECK(tablet.mqtt.ping());
+  CHECK(account.login_device("alice", "phone", bound) == refused_v3);
+  CHECK(instance.database().number("SELECT count(*) FROM device_marks WHERE device = 'phone'") ==
+        0);
+  done(ask(alice, "device.remove", {{"device", "phone"}}));
+  // The ordinary token makes a new one of that name, which confirms nothing yet.
+  Person again = instance.device("alice", "phone");
+  again.listen({"inbox/+"});
+  CHECK(bob.send("alice", "two") == "stored 2");
+  CHECK(again.expect_text("inbox/bob") == "two");
+  eventually("it is there", [&] { return devices().size() == 2; });
+  CHECK(devices()[0]["device"] == "phone");
+  CHECK(devices()[0]["confirms"] == false);
+  CHECK(account.login_device("alice", "phone", bound) == refused_v3);
+  again.mqtt.disconnect();
+  // The command line's tokens go on from the same generation.
+  std::string fresh = instance.parley({"token", "alice", "--device", "phone"}).out;
+  fresh.pop_back();
+  CHECK(account.login_device("alice", "phone", fresh) == 0);
+}
+
+TEST_CASE("device.remove: the device that asks hears that it is done; unknown ones are not found") {
+  Account account;
+  auto& alice = account.alice;
+  Person phone = account.instance.device("alice", "phone");
+  phone.listen({"inbox/+", "re.json/+"});
+  eventually("it is known", [&] {
+    return done(ask(alice, "device.list", Json::object()))["devices"].size() == 1;
+  });
+  CHECK(refused(ask(alice, "device.remove", {{"device", "toaster"}})) == "NOT_FOUND");
+  CHECK(refused(ask(account.bob, "device.remove", {{"device", "phone"}})) == "NOT_FOUND");
+  CHECK(done(ask(phone, "device.remove", {{"device", "phone"}})) == Json::object());
+  CHECK(phone.mqtt.wait_closed());
+  CHECK(done(ask(alice, "device.list", Json::object()))["devices"].empty());
+  Person reader = account.as("alice", {.scope = scope::send | scope::receive});
+  CHECK(refused(ask(reader, "device.remove", {{"device", "phone"}})) == "FORBIDDEN");
+}
+
+TEST_CASE("device.remove: also while the worker that told the plugin is gone") {
+  Account account;
+  auto& instance = account.instance;
+  Person phone = instance.device("alice", "phone");
+  phone.listen({"inbox/+"});
+  eventually("it is known",
+             [&] { return instance.database().number("SELECT count(*) FROM devices") == 1; });
+  // What a worker that dies between its COMMIT and telling leaves behind.
+  instance.kill_worker();
+  instance.database().query(
+      "SELECT do_device_remove(ROW(user_id, name, '', 7, 1, 1, now(), '{}')::asker, 0, "
+      "'{\"device\":\"phone\"}')"
+      " FROM users WHERE name = 'alice'");
+  instance.start_worker();
+  CHECK(phone.mqtt.wait_closed());
+  Person again = instance.device("alice", "phone");
+  CHECK(again.mqtt.ping());
+}
+
+TEST_CASE("token.issue: a good token with what was asked for") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  const Json plain = issue(alice, {{"scope", {"send", "receive"}}});
+  CHECK_FALSE(plain.contains("expires_time"));
+  CHECK(account.login("alice", plain["token"]) == 0);
+  CHECK(account.login("bob", plain["token"]) == refused_v3);
+  auto claims = parley::read_claims(plain["token"].get<std::string>());
+  REQUIRE(claims);
+  CHECK(claims->scope == (scope::send | scope::receive));
+  const auto now = std::time(nullptr);
+  const Json bound =
+      issue(alice, {{"scope", {"send"}}, {"expires_in_s", 3'600}, {"device", "pump"}});
+  CHECK(bound["expires_time"].get<std::string>().size() == 24);
+  claims = parley::read_claims(bound["token"].get<std::string>());
+  CHECK(claims->expires_at >= now + 3'600);
+  CHECK(claims->expires_at <= now + 3'700);
+  CHECK(account.login("alice", bound["token"]) == refused_v3);
+  CHECK(account.login_device("alice", "pump", bound["token"]) == 0);
+  // It may be taken back before the device was ever there to be listed.
+  done(ask(alice, "device.remove", {{"device", "pump"}}));
+  eventually("it is void",
+             [&] { return account.login_device("alice", "pump", bound["token"]) == refused_v3; });
+  alice.publish("do.pb/token.issue/p", "\x0a\x04send\x10\x3c");
+  CHECK(alice.expect_text("re.pb/p").size() > parley::token_text_bytes);
+  CHECK(instance.worker().log().find(plain["token"].get<std::string>()) == std::string::npos);
+}
+
+TEST_CASE("token.issue: nobody gives more than he has") {
+  Account account;
+  auto& alice = account.alice;
+  CHECK(refused(ask(alice, "token.issue", {{"scope", Json::array()}})) == "BAD_PAYLOAD");
+  CHECK(refused(ask(alice, "token.issue", {{"scope", {"fly"}}})) == "BAD_PAYLOAD");
+  CHECK(refused(ask(alice, "token.issue", {{"scope", {"admin"}}})) == "FORBIDDEN");
+  CHECK(refused(ask(alice, "token.issue", {{"scope", {"service"}}})) == "FORBIDDEN");
+  CHECK(refused(ask(alice, "token.issue", {{"scope", {"send"}}, {"device", "a b"}})) == "BAD_NAME");
+  Person manager = account.as("alice", {.scope = scope::manage | scope::receive});
+  CHECK(refused(ask(manager, "token.issue", {{"scope", {"send"}}})) == "FORBIDDEN");
+  Person reader = account.as("alice", {.scope = scope::send | scope::receive});
+  CHECK(refused(ask(reader, "token.issue", {{"scope", {"send"}}})) == "FORBIDDEN");
+  // Nor for longer…
+  const auto soon = static_cast<std::uint32_t>(std::time(nullptr) + 600);
+  Person guest = account.as("alice", {.expires_at = soon});
+  for (const Json& more : {Json::object(), Json{{"expires_in_s", 4'000'000'000U}}}) {
+    Json request{{"scope", {"send"}}};
+    request.update(more);
+    CHECK(parley::read_claims(issue(guest, request)["token"].get<std::string>())->expires_at ==
+          soon);
+  }
+  CHECK(parley::read_claims(
+            issue(guest, {{"scope", {"send"}}, {"expires_in_s", 60}})["token"].get<std::string>())
+            ->expires_at < soon);
+  // … nor for other devices.
+  Person phone = account.as("alice", {.device = "phone"});
+  CHECK(refused(ask(phone, "token.issue", {{"scope", {"send"}}})) == "FORBIDDEN");
+  CHECK(refused(ask(phone, "token.issue", {{"scope", {"send"}}, {"device", "tv"}})) == "FORBIDDEN");
+  CHECK(issue(phone, {{"scope", {"send"}}, {"device", "phone"}}).contains("token"));
+}
+
+TEST_CASE("token.revoke_all: the answer still comes, then all of the user's connections end") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  Person phone = instance.device("alice", "phone");
+  const Json tv = issue(alice, {{"scope", {"send"}}, {"device", "tv"}});
+  const std::string old_token = instance.token("alice");
+  CHECK(done(ask(alice, "token.revoke_all", Json::object())) == Json::object());
+  CHECK(alice.mqtt.wait_closed());
+  CHECK(phone.mqtt.wait_closed());
+  CHECK(account.login("alice", old_token) == refused_v3);
+  CHECK(account.login_device("alice", "tv", tv["token"]) == refused_v3);
+  CHECK(bob.mqtt.ping());
+  std::string fresh = instance.parley({"token", "alice"}).out;
+  fresh.pop_back();
+  CHECK(account.login("alice", fresh) == 0);
+}
