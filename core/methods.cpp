@@ -45,6 +45,7 @@ const std::vector<Method>& methods() {
       {"token.issue", scope::manage, none, special},
       {"token.revoke_all", scope::manage, none, reads, true},
       {"me.get", scope::receive, none, reads},
+      {"me.export", scope::receive | scope::manage, none, special},
       {"me.set", scope::manage, none, reads},
       {"user.search", scope::receive, none, reads},
   };

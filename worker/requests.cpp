@@ -116,7 +116,8 @@ void Requests::admit(const Shared& request, const link::InboundRecord& record,
 
 void Requests::special(const Shared& request) {
   request->open = true;
-  needs_.specials.carry_out({request->method, request->asker, request->json},
+  needs_.specials.carry_out({request->method, request->asker, request->json, request->to,
+                             request->id, [request] { return !request->answered; }},
                             [this, request](const sql::Outcome& outcome) {
                               answer(request, outcome);
                               ended(request);

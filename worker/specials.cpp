@@ -16,6 +16,8 @@ void Specials::carry_out(const Asked& asked, sql::OutcomeDone done) {
     mentions(needs_.database, asked.asker, asked.json, std::move(done));
   } else if (name == "token.issue") {
     issue_token(needs_.database, needs_.config.broker, asked.asker, asked.json, std::move(done));
+  } else if (name == "me.export") {
+    needs_.exports.begin(asked.asker, asked.to, asked.id, asked.wanted, std::move(done));
   } else {
     done(sql::refusal(Code::unknown_method, "this server does not know it"));
   }

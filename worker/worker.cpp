@@ -96,7 +96,8 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                 {config.limits.sync_messages_max, config.delivery, any_number()}},
       publisher_{plugin_, sessions_, backlogs_},
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
-      specials_{{asked_, resolver_, config_}},
+      exports_{loop_, {asked_, plugin_, publisher_, [this] { turn(); }}},
+      specials_{{asked_, resolver_, config_, exports_}},
       requests_{loop_,
                 config,
                 {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_, specials_,
@@ -195,6 +196,7 @@ Ending Worker::run() {
   start();
   loop_.run();
   typing_.stop();
+  exports_.stop();
   requests_.stop();
   plugin_.stop();
   return ending_;
@@ -221,6 +223,7 @@ void Worker::start() {
   plugin_.start();
   backlogs_.start();
   typing_.start();
+  exports_.start();
   housekeeping();
   every_second();
 }

@@ -18,6 +18,7 @@
 #include "worker/conversations.hpp"
 #include "worker/cursors.hpp"
 #include "worker/dispatch.hpp"
+#include "worker/exports.hpp"
 #include "worker/indexer.hpp"
 #include "worker/lanes.hpp"
 #include "worker/pg_link.hpp"
@@ -98,6 +99,7 @@ class Worker {
   Backlogs backlogs_;
   Publisher publisher_;
   Typing typing_;
+  Exports exports_;
   Specials specials_;
   Requests requests_;
   Dispatch dispatch_;

@@ -79,3 +79,59 @@ BEGIN
   END IF;
   RETURN generation_of(someone, of_device);
 END $$;
+
+-- ---- what is kept about somebody, as lines of JSON with one member each ----
+
+CREATE FUNCTION export_account(someone bigint) RETURNS SETOF text
+LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('profile', profile_json(someone) || jsonb_strip_nulls(jsonb_build_object(
+           'name', u.name, 'created_time', json_time(u.created_at), 'last_seen', json_time(u.last_seen_at))))::text
+  FROM users u WHERE u.user_id = someone;
+$$;
+CREATE FUNCTION export_people(someone bigint) RETURNS SETOF text
+LANGUAGE sql STABLE AS $$
+  (SELECT jsonb_build_object('contact', jsonb_build_object('user', name_of(c.other_id), 'state', c.state))::text
+   FROM contacts c WHERE c.user_id = someone ORDER BY name_of(c.other_id))
+  UNION ALL
+  (SELECT jsonb_build_object('block', jsonb_build_object('user', name_of(b.blocked_id)))::text
+   FROM blocks b WHERE b.user_id = someone ORDER BY name_of(b.blocked_id))
+  UNION ALL
+  (SELECT jsonb_build_object('device', jsonb_strip_nulls(jsonb_build_object(
+            'device', d.device, 'confirms', d.confirms, 'created_time', json_time(d.created_at),
+            'last_seen', json_time(d.last_seen_at))))::text
+   FROM devices d WHERE d.user_id = someone ORDER BY d.device)
+  UNION ALL
+  (SELECT jsonb_build_object('invitation', jsonb_build_object('room', c.name, 'by', name_of(i.invited_by),
+                                                              'time', json_time(i.invited_at)))::text
+   FROM invitations i JOIN conversations c ON c.conversation_id = i.conversation_id
+   WHERE i.user_id = someone ORDER BY c.name)
+$$;
+
+-- The conversations that one is in, in the order in which their contents follow.
+CREATE FUNCTION export_conversations(someone bigint)
+RETURNS TABLE (conversation_id bigint, conv text) LANGUAGE sql STABLE AS $$
+  SELECT uc.conversation_id, conv_name(uc.conversation_id, someone) FROM user_conversations uc
+  WHERE uc.user_id = someone ORDER BY uc.conversation_id
+$$;
+
+-- Of one conversation, what is no message. No row: he is not in there any more.
+CREATE FUNCTION export_conversation(conversation bigint, someone bigint) RETURNS SETOF text
+LANGUAGE sql STABLE AS $$
+  (SELECT jsonb_build_object('conversation', jsonb_strip_nulls(jsonb_build_object(
+            'conv', conv_name(conversation, someone), 'kind', c.kind, 'title', c.title, 'topic', c.topic, 'role', m.role,
+            'got_seq', m.got_seq, 'read_seq', m.read_seq, 'muted_until', json_time(m.muted_until), 'archived', m.archived,
+            'periods', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                                 'since_seq', p.since_seq, 'sees_from_seq', p.joined_seq + 1, 'left_seq', p.left_seq))
+                               ORDER BY p.since_seq)
+                        FROM membership_periods p WHERE p.conversation_id = conversation AND p.user_id = someone))))::text
+   FROM conversations c JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = someone
+   WHERE c.conversation_id = conversation)
+  UNION ALL
+  (SELECT jsonb_build_object('reaction', jsonb_build_object('conv', conv_name(conversation, someone), 'seq', r.seq,
+                                                            'emoji', r.emoji))::text
+   FROM reactions r WHERE r.conversation_id = conversation AND r.user_id = someone ORDER BY r.seq, r.emoji)
+  UNION ALL
+  (SELECT jsonb_build_object('pin', jsonb_build_object('conv', conv_name(conversation, someone), 'seq', p.seq,
+                                                       'by', name_of(p.pinned_by)))::text
+   FROM pins p WHERE p.conversation_id = conversation AND may_see(conversation, someone, p.seq) ORDER BY p.seq)
+$$;

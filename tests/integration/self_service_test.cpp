@@ -197,3 +197,91 @@ TEST_CASE("token.revoke_all: the answer still comes, then all of the user's conn
   fresh.pop_back();
   CHECK(account.login("alice", fresh) == 0);
 }
+
+namespace {
+
+/// All lines of an export, with every page checked.
+std::vector<Json> exported(Person& person) {
+  static int count = 0;
+  const std::string id = "x" + std::to_string(++count);
+  person.publish("do.json/me.export/" + id, "{}");
+  std::vector<Json> lines;
+  for (bool more = true; more;) {
+    const std::string payload = person.expect_text("re.json/" + id);
+    CHECK(payload.size() <= 128 * 1024);
+    const Json page = done(Json::parse(payload));
+    for (const auto& line : page["lines"]) lines.push_back(Json::parse(line.get<std::string>()));
+    more = page["more"];
+  }
+  return lines;
+}
+
+std::vector<Json> of(const std::string& kind, const std::vector<Json>& lines) {
+  std::vector<Json> found;
+  for (const auto& line : lines) {
+    if (line.contains(kind)) found.push_back(line[kind]);
+  }
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("me.export: everything about me, in pages, and nothing of others") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  instance.user("carol");
+  instance.room("ops", {"alice", "bob"});
+  instance.room("other", {"bob", "carol"});
+  done(ask(alice, "me.set", {{"display_name", "Alice A."}}));
+  done(ask(alice, "contact.request", {{"user", "bob"}}));
+  done(ask(alice, "block.add", {{"user", "carol"}}));
+  CHECK(bob.send("other", "not for alice") == "stored 1");
+  CHECK(bob.send("alice", "hello") == "stored 1");
+  alice.publish("send.json/bob/m2", R"({"text":"see","attachments":[{"name":"plan.pdf"}]})");
+  CHECK(alice.expect_text("ack/m2") == "stored 2");
+  done(ask(alice, "msg.react", {{"conv", "bob"}, {"seq", 1}, {"emoji", "+1"}}));
+  const std::string big(30'000, '"');  // as JSON in JSON four times as long
+  for (int i = 1; i <= 30; ++i) CHECK(bob.send("ops", big) == "stored " + std::to_string(i));
+  const auto lines = exported(alice);
+  CHECK(of("profile", lines)[0]["display_name"] == "Alice A.");
+  CHECK(of("contact", lines)[0] == Json::parse(R"({"user":"bob","state":"requested"})"));
+  CHECK(of("block", lines)[0]["user"] == "carol");
+  CHECK(of("conversation", lines).size() == 2);
+  CHECK(of("reaction", lines)[0] == Json::parse(R"({"conv":"bob","seq":1,"emoji":"+1"})"));
+  const auto messages = of("message", lines);
+  REQUIRE(messages.size() == 32);
+  for (const auto& message : messages) CHECK(message["text"] != "not for alice");
+  CHECK(lines.back() == Json{{"end", {{"lines", lines.size()}}}});
+  // Stable: the same again, but for when she was last there.
+  auto again = exported(alice);
+  CHECK(of("message", again) == messages);
+  alice.publish("do.pb/me.export/p", "");
+  CHECK(alice.expect_text("re.pb/p").find("Alice A.") != std::string::npos);
+}
+
+TEST_CASE("me.export: one at a time, and not on when nobody hears it") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  const std::string big(60'000, 'x');
+  for (int i = 0; i < 40; ++i) {
+    bob.mqtt.publish_soon({.topic = bob.topic("send/alice"), .payload = big, .qos = 1});
+  }
+  CHECK(bob.mqtt.await_answers());
+  instance.settle();
+  Person other = instance.person("alice");
+  other.listen({"re.json/+"});
+  alice.publish("do.json/me.export/one", "{}");
+  CHECK(done(Json::parse(alice.expect_text("re.json/one")))["more"] == true);
+  CHECK(refused(ask(alice, "me.export", Json::object())) == "BUSY");
+  alice.mqtt.disconnect();
+  other.mqtt.disconnect();
+  Person later = instance.person("alice");
+  eventually("another one may begin", [&] {
+    Person now_here = instance.person("alice");
+    now_here.listen({"re.json/+"});
+    const Json reply = ask(now_here, "me.export", Json::object());
+    return reply["ok"] == true;
+  });
+  Person reader = account.as("alice", {.scope = scope::send | scope::receive});
+  CHECK(refused(ask(reader, "me.export", Json::object())) == "FORBIDDEN");
+}
