@@ -46,6 +46,7 @@ const std::vector<Method>& methods() {
       {"token.revoke_all", scope::manage, none, reads, true},
       {"me.get", scope::receive, none, reads},
       {"me.export", scope::receive | scope::manage, none, special},
+      {"me.erase", scope::manage, none, reads, true},
       {"me.set", scope::manage, none, reads},
       {"user.search", scope::receive, none, reads},
   };

@@ -67,6 +67,7 @@ const std::map<std::string_view, Shape>& shapes() {
       {"token.revoke_all", {shape<v1::Empty>(), Reply::kEmptyFieldNumber}},
       {"me.get", {shape<v1::Empty>(), Reply::kProfileFieldNumber}},
       {"me.export", {shape<v1::Empty>(), Reply::kExportFieldNumber}},
+      {"me.erase", {shape<v1::MeEraseRequest>(), Reply::kEmptyFieldNumber}},
       {"me.set", {shape<v1::MeSetRequest>(), Reply::kProfileFieldNumber}},
       {"user.search", {shape<v1::UserSearchRequest>(), Reply::kUserSearchFieldNumber}},
   };

@@ -63,6 +63,8 @@ void for_each_field(Fields& fields, Config& c) {
   fields.number("grace_ms", c.presence.grace_ms, 0, 3'600'000);
   fields.section("search");
   fields.text("configuration", c.search.configuration);
+  fields.section("retention");
+  fields.number("days", c.retention.days, 0, 36'500);
   fields.section("link");
   fields.number("credit_records", c.link.credit_records, 1, 1'000'000);
   fields.number("credit_bytes", c.link.credit_bytes, link::probe_bytes, 1024UL * 1024 * 1024);
@@ -211,6 +213,10 @@ void check_together(const Config& config, Reading& reading) {
   if (!is_configuration_name(config.search.configuration)) {
     reading.fail(nullptr,
                  "search.configuration must be 1 to 63 of a-z 0-9 _, e.g. simple or german");
+  }
+  if (config.retention.days != 0 && config.retention.days < 8) {
+    reading.fail(nullptr,
+                 "retention.days must be 0 or at least 8: repeats are recognised by what is kept");
   }
   if (config.limits.text_bytes_max > config.limits.payload_bytes_max) {
     reading.fail(nullptr, "limits.text_bytes_max must not be above limits.payload_bytes_max");

@@ -35,6 +35,9 @@ struct PresenceConfig {
 struct SearchConfig {
   std::string configuration = "simple";  // of PostgreSQL's text search
 };
+struct RetentionConfig {
+  std::uint32_t days = 0;  // 0: messages stay for ever
+};
 struct LinkConfig {
   std::uint32_t credit_records = 8'192;
   std::uint32_t credit_bytes = 8 * 1024 * 1024;
@@ -55,6 +58,7 @@ struct Config {
   DeliveryConfig delivery;
   PresenceConfig presence;
   SearchConfig search;
+  RetentionConfig retention;
   LinkConfig link;
   LogConfig log;
   InfoConfig info;

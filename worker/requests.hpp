@@ -45,6 +45,8 @@ class Requests {
   /// have been handed over.
   void take(const Origin& origin, const link::InboundRecord& record, const DoTopic& topic);
   void stop() { timer_.cancel(); }
+  /// To all whom it concerns what has been changed.
+  void tell(const Changed& changed);
 
  private:
   /// Answered once; its deadline answers TIMEOUT.
@@ -73,7 +75,6 @@ class Requests {
   void carry_out(const Shared& request, ConversationId conversation);
   void change(const Shared& request, ConversationId conversation);
   void changed(const Shared& request, const Result<Changed, PgFault>& result);
-  void tell(const Changed& changed);
   void answer(const Shared& request, const sql::Outcome& outcome);
   [[nodiscard]] std::string with_presence(const Request& request, const std::string& result) const;
   void fault(const Shared& request, const PgFault& fault);

@@ -51,7 +51,7 @@ const PgStatement make_direct_statement{"make_direct", R"sql(
 WITH wanted AS (
   SELECT DISTINCT LEAST(t.sender, n.id) AS lo, GREATEST(t.sender, n.id) AS hi
   FROM unnest($1::bigint[], $2::text[]) AS t(sender, target)
-  JOIN names n ON n.name = t.target AND n.kind = 'user'
+  JOIN names n ON n.name = t.target AND n.kind = 'user' AND n.retired_at IS NULL
   JOIN users u ON u.user_id = t.sender AND u.disabled_at IS NULL
 ), made AS (
   INSERT INTO direct_pairs (user_lo, user_hi, conversation_id)
@@ -78,7 +78,7 @@ WITH wanted AS (
 INSERT INTO user_conversations (user_id, conversation_id) SELECT user_id, conversation_id FROM both_users)sql"};
 
 const PgStatement resolve_statement{"resolve", R"sql(
-SELECT CASE WHEN n.kind = 'room' THEN 'room' WHEN n.kind = 'user' THEN 'direct' ELSE '' END,
+SELECT CASE WHEN n.kind = 'room' THEN 'room' WHEN n.retired_at IS NOT NULL AND p.conversation_id IS NULL THEN '' WHEN n.kind = 'user' THEN 'direct' ELSE '' END,
        CASE WHEN n.kind = 'room' THEN n.id ELSE p.conversation_id END,
        u.user_id IS NOT NULL AND u.disabled_at IS NULL
 FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS t(sender, target, ord)

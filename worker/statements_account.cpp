@@ -12,7 +12,36 @@ const PgStatement export_conversation_statement{"export_conversation",
 const PgStatement export_conversations_statement{"export_conversations",
                                                  "SELECT * FROM export_conversations($1)"};
 
+const PgStatement erasure_room_statement{"erasure_room", "SELECT * FROM erasure_room()"};
+const PgStatement erase_contents_statement{"erase_contents", "SELECT erase_contents($1)"};
+const PgStatement retention_step_statement{"retention_step",
+                                           "SELECT retention_step($1, $2, $3, $4)"};
+
 }  // namespace
+
+const PgStatement limit_chores{"limit_chores", "SET statement_timeout = '20s'"};
+
+PgQuery erasure_room() { return {&erasure_room_statement, {}}; }
+
+std::optional<ErasureRoom> erasure_room_of(const PgRows& rows) {
+  if (rows.count() == 0) return std::nullopt;
+  return ErasureRoom{UserId{rows.integer(0, 0)}, rows.text(0, 1),
+                     ConversationId{rows.integer(0, 2)}};
+}
+
+PgQuery erase_contents(std::int64_t max) {
+  return {&erase_contents_statement, std::move(PgParams{}.int8(max))};
+}
+
+bool erase_contents_of(const PgRows& rows) { return rows.boolean(0, 0); }
+
+PgQuery retention_step(const char* phase, std::uint32_t days, std::int64_t after,
+                       std::int64_t max) {
+  return {&retention_step_statement,
+          std::move(PgParams{}.text(phase).int8(days).int8(after).int8(max))};
+}
+
+std::int64_t retention_step_of(const PgRows& rows) { return rows.integer(0, 0); }
 
 PgQuery export_account(UserId user) {
   return {&export_account_statement, std::move(PgParams{}.int8(user.value))};

@@ -1,6 +1,8 @@
 // The statements about somebody's whole account: taking it along, and erasing it.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,5 +25,29 @@ struct ExportedConversation {
   std::string conv;  // as he calls it
 };
 std::vector<ExportedConversation> exported_of(const PgRows& rows);
+
+// ---- chores ----
+
+extern const PgStatement limit_chores;  // the time of statements, on their connection
+
+/// A room that somebody who erases himself has still to leave; no row: there is none.
+PgQuery erasure_room();
+struct ErasureRoom {
+  UserId user;
+  std::string name;
+  ConversationId conversation;
+};
+std::optional<ErasureRoom> erasure_room_of(const PgRows& rows);
+/// Takes contents of those who erased themselves away, looking at `max` messages. One row: whether
+/// there is more to do.
+PgQuery erase_contents(std::int64_t max);
+bool erase_contents_of(const PgRows& rows);
+
+/// Removes at most `max` messages that are too old. One row: where the phase goes on, below 0 at
+/// its end.
+/// @param phase  "partitions", "rows", "rooms"
+/// @param days   0: only rooms have theirs
+PgQuery retention_step(const char* phase, std::uint32_t days, std::int64_t after, std::int64_t max);
+std::int64_t retention_step_of(const PgRows& rows);
 
 }  // namespace parley::sql

@@ -102,6 +102,11 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                 config,
                 {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_, specials_,
                  [this] { push_generations_soon(); }, [this] { turn(); }}},
+      chores_{loop_,
+              config.database.uri,
+              config.retention.days,
+              {lanes_, [this](const Changed& changed) { requests_.tell(changed); },
+               [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
                  in_order_, requests_}} {}
@@ -224,6 +229,7 @@ void Worker::start() {
   backlogs_.start();
   typing_.start();
   exports_.start();
+  chores_.start();
   housekeeping();
   every_second();
 }

@@ -14,6 +14,7 @@
 #include "core/sessions.hpp"
 #include "worker/attendance.hpp"
 #include "worker/backlog.hpp"
+#include "worker/chores.hpp"
 #include "worker/config.hpp"
 #include "worker/conversations.hpp"
 #include "worker/cursors.hpp"
@@ -102,6 +103,7 @@ class Worker {
   Exports exports_;
   Specials specials_;
   Requests requests_;
+  Chores chores_;
   Dispatch dispatch_;
   std::uint64_t dropped_frames_ = 0;
   bool turn_open_ = false;

@@ -285,3 +285,74 @@ TEST_CASE("me.export: one at a time, and not on when nobody hears it") {
   Person reader = account.as("alice", {.scope = scope::send | scope::receive});
   CHECK(refused(ask(reader, "me.export", Json::object())) == "FORBIDDEN");
 }
+
+TEST_CASE("me.erase: the contents go, the places stay, and the rooms have an owner") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  instance.user("carol");
+  Person carol = instance.person("carol");
+  carol.listen({"re.json/+", "ack/+", "inbox/+", "event.json/+"});
+  done(ask(alice, "room.create", {{"room", "ops"}, {"members", {"bob", "carol"}}}));
+  done(ask(alice, "room.role", {{"room", "ops"}, {"user", "carol"}, {"role", "admin"}}));
+  CHECK(alice.send("ops", "secret one") == "stored 2");
+  CHECK(bob.send("ops", "not hers") == "stored 3");
+  CHECK(alice.send("bob", "secret two") == "stored 1");
+  CHECK(bob.send("alice", "his answer") == "stored 2");
+  done(ask(alice, "contact.request", {{"user", "bob"}}));
+  done(ask(alice, "msg.react", {{"conv", "ops"}, {"seq", 3}, {"emoji", "+1"}}));
+  done(ask(bob, "msg.react", {{"conv", "ops"}, {"seq", 2}, {"emoji", "+1"}}));
+  CHECK(refused(ask(alice, "me.erase", Json::object())) == "BAD_PAYLOAD");
+  CHECK(refused(ask(alice, "me.erase", {{"confirm", "bob"}})) == "BAD_PAYLOAD");
+  const std::string token = instance.token("alice");
+  CHECK(done(ask(alice, "me.erase", {{"confirm", "alice"}})) == Json::object());
+  CHECK(alice.mqtt.wait_closed());
+  CHECK(account.login("alice", token) == refused_v3);
+  auto& database = instance.database();
+  eventually("all of it is done",
+             [&] { return database.number("SELECT count(*) FROM erasures") == 0; });
+  CHECK(database.number("SELECT count(*) FROM messages WHERE body LIKE 'secret%'") == 0);
+  CHECK(database.number("SELECT count(*) FROM search_documents WHERE words @@ 'secret'") == 0);
+  CHECK(database.number("SELECT count(*) FROM reactions") == 0);
+  CHECK(database.number("SELECT count(*) FROM contacts") == 0);
+  const Json ops = done(ask(bob, "history", {{"conv", "ops"}}))["messages"];
+  REQUIRE(ops.size() == 5);
+  CHECK(ops[1]["deleted"] == true);
+  CHECK(ops[2]["text"] == "not hers");
+  CHECK(ops[3]["text"] == "alice made carol owner");
+  CHECK(ops[4]["text"] == "alice left");
+  const Json room = done(ask(carol, "room.get", {{"room", "ops"}}));
+  CHECK(room["members"] ==
+        Json::parse(R"([{"user":"bob","role":"member"},{"user":"carol","role":"owner"}])"));
+  const Json direct = done(ask(bob, "history", {{"conv", "alice"}}))["messages"];
+  REQUIRE(direct.size() == 2);
+  CHECK(direct[0]["deleted"] == true);
+  CHECK(direct[1]["text"] == "his answer");
+  // Nobody is called so any more, and nobody will be.
+  CHECK(bob.send("alice", "hello?") == "refused BLOCKED");
+  CHECK(carol.send("alice", "hello?") == "refused USER_NOT_FOUND");
+  CHECK(instance.parley({"user", "add", "alice"}).code != 0);
+  CHECK(instance.parley({"user", "enable", "alice"}).code != 0);
+  CHECK(refused(ask(bob, "room.create", {{"room", "alice"}})) == "NAME_TAKEN");
+}
+
+TEST_CASE("me.erase: goes on after the worker was killed") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  for (int i = 0; i < 5'000; ++i) {
+    alice.mqtt.publish_soon({.topic = alice.topic("send/bob"), .payload = "secret", .qos = 1});
+  }
+  CHECK(alice.mqtt.await_answers());
+  instance.settle();
+  instance.room("ops", {"alice"});
+  CHECK(done(ask(alice, "me.erase", {{"confirm", "alice"}})) == Json::object());
+  instance.kill_worker();
+  auto& database = instance.database();
+  CHECK(database.number("SELECT count(*) FROM erasures") == 1);
+  instance.start_worker();
+  eventually("all of it is done",
+             [&] { return database.number("SELECT count(*) FROM erasures") == 0; });
+  CHECK(database.number("SELECT count(*) FROM messages WHERE body = 'secret'") == 0);
+  CHECK(database.number("SELECT count(*) FROM messages WHERE deleted") == 5'000);
+  CHECK(database.number("SELECT count(*) FROM members JOIN conversations USING (conversation_id) "
+                        "WHERE kind = 'room'") == 0);
+}
