@@ -58,6 +58,7 @@ PgQuery export_conversation(ConversationId conversation, UserId user) {
 
 std::vector<std::string> lines_of(const PgRows& rows) {
   std::vector<std::string> lines;
+  lines.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) lines.push_back(rows.text(row, 0));
   return lines;
 }
@@ -68,6 +69,7 @@ PgQuery export_conversations(UserId user) {
 
 std::vector<ExportedConversation> exported_of(const PgRows& rows) {
   std::vector<ExportedConversation> conversations;
+  conversations.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
     conversations.push_back({ConversationId{rows.integer(row, 0)}, rows.text(row, 1)});
   }

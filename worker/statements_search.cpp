@@ -83,6 +83,7 @@ HeadsBehind heads_behind_of(const PgRows& rows) {
 PgQuery index_next(const std::vector<ConversationId>& conversations,
                    const std::string& configuration, std::int64_t messages_max) {
   std::vector<std::int64_t> ids;
+  ids.reserve(conversations.size());
   for (const auto conversation : conversations) ids.push_back(conversation.value);
   return {&index_next_statement,
           std::move(PgParams{}.int8s(ids).text(configuration).int8(messages_max))};
@@ -151,6 +152,7 @@ PgQuery mentions_of(UserId user, const std::string& before, std::int64_t max) {
 std::vector<FoundMessage> found_of(const PgRows& rows) {
   constexpr int first_of_message = 3;
   std::vector<FoundMessage> found;
+  found.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
     found.push_back({ConversationId{rows.integer(row, 0)}, rows.text(row, 1), rows.text(row, 2),
                      message_at(rows, row, first_of_message)});
