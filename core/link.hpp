@@ -26,6 +26,7 @@ inline constexpr std::uint32_t mqtt5 = 1;
 inline constexpr std::uint32_t qos0 = 2;
 inline constexpr std::uint32_t holds_inbox = 4;  // its session holds an inbox subscription
 inline constexpr std::uint32_t will = 8;
+inline constexpr std::uint32_t bound = 16;  // its token is good for its device only
 }  // namespace record_flag
 
 struct Property {
@@ -49,6 +50,7 @@ struct InboundRecord {
   std::string response_topic;
   std::optional<std::string> correlation_data;
   std::optional<Code> refused;
+  std::uint32_t token_expires_at = 0;  // unix seconds, 0 = never
 };
 
 struct SpooledRecord {

@@ -297,6 +297,7 @@ std::string encode(const InboundRecord& record) {
   to.set_response_topic(record.response_topic);
   if (record.correlation_data) to.set_correlation_data(*record.correlation_data);
   if (record.refused) to.set_refused(std::string{to_string(*record.refused)});
+  to.set_token_expires_at(record.token_expires_at);
   return to.SerializeAsString();
 }
 
@@ -347,6 +348,7 @@ std::optional<InboundRecord> decode_record(std::string_view bytes) {
   to.properties = take_properties(from.properties());
   to.response_topic = from.response_topic();
   if (from.has_correlation_data()) to.correlation_data = from.correlation_data();
+  to.token_expires_at = from.token_expires_at();
   if (!from.refused().empty()) {
     to.refused = code_from(from.refused());
     if (!to.refused) return std::nullopt;

@@ -12,6 +12,8 @@ const std::vector<Method>& methods() {
   static const std::vector<Method> all{
       {"sync", scope::receive, none, special},
       {"history", scope::receive, conv, special},
+      {"search", scope::receive, none, special},
+      {"mentions", scope::receive, none, special},
       {"receipts", scope::receive, conv, reads},
       {"room.create", scope::manage, new_room, changes},
       {"room.add", scope::manage, room, changes},
@@ -40,7 +42,12 @@ const std::vector<Method>& methods() {
       {"block.list", scope::receive, none, reads},
       {"presence.get", scope::receive, none, reads},
       {"device.list", scope::receive, none, reads},
+      {"device.remove", scope::manage, none, reads, true},
+      {"token.issue", scope::manage, none, special},
+      {"token.revoke_all", scope::manage, none, reads, true},
       {"me.get", scope::receive, none, reads},
+      {"me.export", scope::receive | scope::manage, none, special},
+      {"me.erase", scope::manage, none, reads, true},
       {"me.set", scope::manage, none, reads},
       {"user.search", scope::receive, none, reads},
   };

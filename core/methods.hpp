@@ -28,6 +28,7 @@ struct Method {
   std::uint8_t scope = 0;  // what the token must have (core/token.hpp)
   MethodTarget target = MethodTarget::none;
   MethodWay way = MethodWay::reads;
+  bool revokes = false;  // tokens: live connections may have to end behind its answer
 };
 
 /// Null for a method that there is not.

@@ -34,6 +34,8 @@ const std::map<std::string_view, Shape>& shapes() {
   static const std::map<std::string_view, Shape> all{
       {"sync", {shape<v1::SyncRequest>(), Reply::kSyncFieldNumber}},
       {"receipts", {shape<v1::ReceiptsRequest>(), Reply::kReceiptsFieldNumber}},
+      {"search", {shape<v1::SearchRequest>(), Reply::kSearchFieldNumber}},
+      {"mentions", {shape<v1::MentionsRequest>(), Reply::kMentionsFieldNumber}},
       {"room.create", {shape<v1::RoomCreateRequest>(), Reply::kRoomCreateFieldNumber}},
       {"room.add", {shape<v1::RoomUsersRequest>(), Reply::kUsersFieldNumber}},
       {"room.invite", {shape<v1::RoomUsersRequest>(), Reply::kUsersFieldNumber}},
@@ -61,7 +63,12 @@ const std::map<std::string_view, Shape>& shapes() {
       {"block.list", {shape<v1::Empty>(), Reply::kNamesFieldNumber}},
       {"presence.get", {shape<v1::PresenceRequest>(), Reply::kPresenceFieldNumber}},
       {"device.list", {shape<v1::Empty>(), Reply::kDevicesFieldNumber}},
+      {"device.remove", {shape<v1::DeviceRequest>(), Reply::kEmptyFieldNumber}},
+      {"token.issue", {shape<v1::TokenIssueRequest>(), Reply::kTokenFieldNumber}},
+      {"token.revoke_all", {shape<v1::Empty>(), Reply::kEmptyFieldNumber}},
       {"me.get", {shape<v1::Empty>(), Reply::kProfileFieldNumber}},
+      {"me.export", {shape<v1::Empty>(), Reply::kExportFieldNumber}},
+      {"me.erase", {shape<v1::MeEraseRequest>(), Reply::kEmptyFieldNumber}},
       {"me.set", {shape<v1::MeSetRequest>(), Reply::kProfileFieldNumber}},
       {"user.search", {shape<v1::UserSearchRequest>(), Reply::kUserSearchFieldNumber}},
   };

@@ -55,6 +55,11 @@ bool Revocations::allows(const Login& login) const {
   return login.generation >= (login.bound ? device : user).generation;
 }
 
+std::uint32_t Revocations::device_generation(UserId user_id, std::string_view device) const {
+  const auto found = list_.find(std::pair{user_id.value, std::string{device}});
+  return found == list_.end() ? 0 : found->second.generation;
+}
+
 std::string Revocations::render() const {
   std::string text;
   for (const auto& [key, least] : list_) {

@@ -30,6 +30,8 @@ class Revocations {
   };
   /// Without a complete list only generation 0 is good.
   [[nodiscard]] bool allows(const Login& login) const;
+  /// The least generation of tokens bound to this device; it rises when the device is removed, too.
+  [[nodiscard]] std::uint32_t device_generation(UserId user_id, std::string_view device) const;
   /// Whether there is a complete list.
   [[nodiscard]] bool known() const { return known_; }
   [[nodiscard]] std::size_t size() const { return list_.size(); }

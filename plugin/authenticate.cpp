@@ -59,6 +59,10 @@ bool allows(const Plugin& plugin, const Identity& identity, std::string_view dev
       {identity.user_id, device, identity.bound, identity.generation});
 }
 
+std::uint32_t device_generation(const Plugin& plugin, const Session& session) {
+  return plugin.revocations.list().device_generation(session.identity.user_id, session.device);
+}
+
 /// A connection that is known already: the broker asks again after a reload. Its state stays as it
 /// is.
 int check_again(Plugin& plugin, Session& session, const Result<Identity, Refusal>& identity) {
@@ -124,8 +128,9 @@ int login_user(Plugin& plugin, const mosquitto_evt_basic_auth& event) {
     return MOSQ_ERR_AUTH;
   }
   plugin.owners.hold(event.client, connection.client_id, identity->user);
-  const Session& session =
+  Session& session =
       plugin.sessions.login(const_cast<mosquitto*>(event.client), *identity, std::move(connection));
+  learn_device_generation(plugin, session);
   ++plugin.counters.logins;
   if (session.is_service()) {
     plugin.link.on_service_changed();
@@ -157,7 +162,16 @@ int login_foreign(Plugin& plugin, const mosquitto_evt_basic_auth& event) {
 }  // namespace
 
 bool is_allowed(const Plugin& plugin, const Session& session) {
-  return allows(plugin, session.identity, session.device);
+  if (!allows(plugin, session.identity, session.device)) return false;
+  return !session.device_generation ||
+         device_generation(plugin, session) <= *session.device_generation;
+}
+
+void learn_device_generation(const Plugin& plugin, Session& session) {
+  if (session.device_generation || session.device.empty() || session.is_service()) return;
+  if (plugin.revocations.list().known()) {
+    session.device_generation = device_generation(plugin, session);
+  }
 }
 
 Session* session_of(Plugin& plugin, const mosquitto* client) {

@@ -37,6 +37,7 @@ std::uint32_t flags_of(const Session& session, int qos) {
   if (session.is_mqtt5()) flags |= link::record_flag::mqtt5;
   if (qos == 0) flags |= link::record_flag::qos0;
   if ((session.feeds.mask() & feed::inbox_any) != 0) flags |= link::record_flag::holds_inbox;
+  if (session.identity.bound) flags |= link::record_flag::bound;
   return flags;
 }
 
@@ -50,6 +51,7 @@ link::InboundRecord record_of(const Session& session, std::string_view topic_res
   record.client_id = session.connection.client_id;
   record.device = session.device;
   record.scope = session.identity.scope;
+  record.token_expires_at = session.identity.expires_at;
   record.flags = flags_of(session, qos);
   record.topic_rest = topic_rest;
   record.payload = payload;

@@ -72,6 +72,8 @@ void on_disconnect(Plugin& plugin, const mosquitto* client);
 void on_reload(Plugin& plugin);
 /// Whether a session's token is still good, as far as the revocation list goes.
 bool is_allowed(const Plugin& plugin, const Session& session);
+/// Notes, once there is a list, from where on a rise says that its device is not wanted any more.
+void learn_device_generation(const Plugin& plugin, Session& session);
 
 // ---- authorize.cpp ----
 int on_acl_check(Plugin& plugin, const mosquitto_evt_acl_check& event);

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -56,6 +57,9 @@ struct Session {
   Identity identity;
   Connection connection;
   std::string device;  // empty: not a named device
+  /// Of its device when it logged in: with a higher one the device has been removed or revoked.
+  /// Nothing: there is no list yet.
+  std::optional<std::uint32_t> device_generation;
   User* user = nullptr;
   Life life = Life::fresh;
   bool doomed = false;  // it has to go (see doom): nothing is allowed until it is gone

@@ -92,8 +92,10 @@ void on_tick(Plugin& plugin) {
   }
   if (plugin.revocations_seen != plugin.link.revocations_changed()) {
     plugin.revocations_seen = plugin.link.revocations_changed();
-    plugin.sessions.doom_unless(
-        [&](const Session& session) { return is_allowed(plugin, session); });
+    plugin.sessions.doom_unless([&](Session& session) {
+      learn_device_generation(plugin, session);
+      return is_allowed(plugin, session);
+    });
   }
   kick(plugin);
   plugin.sessions.tick(now.mono);

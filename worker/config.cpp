@@ -61,6 +61,10 @@ void for_each_field(Fields& fields, Config& c) {
   fields.number("paced_per_s", c.delivery.paced_per_s, 10, 1'000'000);
   fields.section("presence");
   fields.number("grace_ms", c.presence.grace_ms, 0, 3'600'000);
+  fields.section("search");
+  fields.text("configuration", c.search.configuration);
+  fields.section("retention");
+  fields.number("days", c.retention.days, 0, 36'500);
   fields.section("link");
   fields.number("credit_records", c.link.credit_records, 1, 1'000'000);
   fields.number("credit_bytes", c.link.credit_bytes, link::probe_bytes, 1024UL * 1024 * 1024);
@@ -196,10 +200,23 @@ class Reading {
   std::vector<std::string> errors_;
 };
 
+bool is_configuration_name(std::string_view name) {
+  return !name.empty() && name.size() <= 63 &&
+         name.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789_") == std::string_view::npos;
+}
+
 /// What one key alone cannot show.
 void check_together(const Config& config, Reading& reading) {
   if (!is_prefix(config.broker.prefix)) {
     reading.fail(nullptr, "broker.prefix must be 1 to 32 of A-Z a-z 0-9 _ -");
+  }
+  if (!is_configuration_name(config.search.configuration)) {
+    reading.fail(nullptr,
+                 "search.configuration must be 1 to 63 of a-z 0-9 _, e.g. simple or german");
+  }
+  if (config.retention.days != 0 && config.retention.days < 8) {
+    reading.fail(nullptr,
+                 "retention.days must be 0 or at least 8: repeats are recognised by what is kept");
   }
   if (config.limits.text_bytes_max > config.limits.payload_bytes_max) {
     reading.fail(nullptr, "limits.text_bytes_max must not be above limits.payload_bytes_max");

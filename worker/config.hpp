@@ -32,6 +32,12 @@ struct DeliveryConfig {
 struct PresenceConfig {
   std::uint32_t grace_ms = 30'000;  // who is back by then was never away
 };
+struct SearchConfig {
+  std::string configuration = "simple";  // of PostgreSQL's text search
+};
+struct RetentionConfig {
+  std::uint32_t days = 0;  // 0: messages stay for ever
+};
 struct LinkConfig {
   std::uint32_t credit_records = 8'192;
   std::uint32_t credit_bytes = 8 * 1024 * 1024;
@@ -51,6 +57,8 @@ struct Config {
   Limits limits;
   DeliveryConfig delivery;
   PresenceConfig presence;
+  SearchConfig search;
+  RetentionConfig retention;
   LinkConfig link;
   LogConfig log;
   InfoConfig info;

@@ -251,6 +251,7 @@ void Lanes::Lane::settle_change(const std::vector<PgRows>& results) {
     changed.conversations[one.conversation] =
         now_known ? now_known : batch_.known[one.conversation];
   }
+  for (const auto& [conversation, entry] : changed.conversations) handlers_.touched(conversation);
   batch_.change->done(changed);
 }
 
@@ -282,6 +283,7 @@ void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
     settle_change(*result);
   } else {
     settle(outcomes, result->at(2));
+    for (const auto& [conversation, entry] : batch_.known) handlers_.touched(conversation);
   }
   finished();
 }

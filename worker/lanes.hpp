@@ -60,6 +60,8 @@ class Lanes {
     std::function<void(const PendingSend&, const sql::StoreOutcome&, const Conversation*)> settled;
     /// The database refuses this one message: answered with a code, not stored.
     std::function<void(const PendingSend&, Code, const std::string& detail)> refused;
+    /// Something of the conversation has been committed; once for each in a batch.
+    std::function<void(ConversationId)> touched;
     /// Another worker owns the lane.
     std::function<void()> superseded;
     /// There may be no partition for now.

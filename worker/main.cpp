@@ -18,6 +18,7 @@
 #include "worker/log.hpp"
 #include "worker/migrations.hpp"
 #include "worker/statements.hpp"
+#include "worker/statements_search.hpp"
 #include "worker/worker.hpp"
 
 namespace {
@@ -81,15 +82,29 @@ bool wait_for_broker(const parley::BrokerConfig& broker) {
   return false;
 }
 
-std::optional<parley::sql::Claim> claim_lanes(const Connection& connection, std::uint32_t lanes) {
-  const auto query = parley::sql::claim_lanes(lanes);
+parley::PgRows ask(const Connection& connection, const parley::PgQuery& query) {
   const auto types = query.params.types();
   const auto values = query.params.values();
   const auto lengths = query.params.lengths();
   const std::vector<int> formats(query.params.count(), 1);
-  parley::PgRows rows{PQexecParams(connection.get(), query.statement->sql,
-                                   static_cast<int>(types.size()), types.data(), values.data(),
-                                   lengths.data(), formats.data(), 1)};
+  return parley::PgRows{PQexecParams(connection.get(), query.statement->sql,
+                                     static_cast<int>(types.size()), types.data(), values.data(),
+                                     lengths.data(), formats.data(), 1)};
+}
+
+/// Whether the database knows how to search.
+bool check_search(const Connection& connection, const std::string& configuration) {
+  const auto rows = ask(connection, parley::sql::has_search_configuration(configuration));
+  if (rows.count() == 1 && parley::sql::has_search_configuration_of(rows)) return true;
+  parley::log::error(
+      "event=search_configuration configuration={} err={}", configuration,
+      parley::log::quoted(rows.count() == 1 ? "the database has no such one: see \\dF in psql"
+                                            : PQerrorMessage(connection.get())));
+  return false;
+}
+
+std::optional<parley::sql::Claim> claim_lanes(const Connection& connection, std::uint32_t lanes) {
+  const auto rows = ask(connection, parley::sql::claim_lanes(lanes));
   if (rows.count() != 1) {
     parley::log::error("event=claim_failed err={}",
                        parley::log::quoted(PQerrorMessage(connection.get())));
@@ -117,6 +132,9 @@ int run(const parley::Config& config) {
     if (connection == nullptr) return static_cast<int>(Ending::stopped);
     if (const auto fits = parley::check_schema(connection.get()); !fits) {
       parley::log::error("event=schema err={}", parley::log::quoted(fits.error()));
+      return static_cast<int>(Ending::failed);
+    }
+    if (!check_search(connection, config.search.configuration)) {
       return static_cast<int>(Ending::failed);
     }
     claim = claim_lanes(connection, config.database.lanes);

@@ -59,6 +59,8 @@ void Requests::take(const Origin& origin, const link::InboundRecord& record, con
   request->asker = {
       record.user_id, record.user,        record.device, static_cast<std::uint8_t>(record.scope),
       origin,         record.received_at, limits_};
+  request->asker.token_expires_at = record.token_expires_at;
+  request->asker.bound = (record.flags & link::record_flag::bound) != 0;
   request->to = answer_to(record, prefix_, topic.format);
   request->id = id_of(record, topic);
   request->method = find_method(topic.method);
@@ -96,8 +98,12 @@ void Requests::admit(const Shared& request, const link::InboundRecord& record,
     fail(request, Code::forbidden, "the token's scope does not cover it");
     return;
   }
-  if (method.way == MethodWay::special) {
-    method.name == "sync" ? sync(request, record) : history(request, record.payload);
+  if (method.name == "sync") {
+    sync(request, record);
+    return;
+  }
+  if (method.name == "history") {
+    history(request, record.payload);
     return;
   }
   auto json = request_json(method.name, topic.format, record.payload);
@@ -106,7 +112,22 @@ void Requests::admit(const Shared& request, const link::InboundRecord& record,
     return;
   }
   request->json = std::move(*json);
+  if (method.way == MethodWay::special) {
+    special(request);
+    return;
+  }
   run(request);
+}
+
+void Requests::special(const Shared& request) {
+  request->open = true;
+  needs_.specials.carry_out({request->method, request->asker, request->json, request->to,
+                             request->id, [request] { return !request->answered; }},
+                            [this, request](const sql::Outcome& outcome) {
+                              answer(request, outcome);
+                              ended(request);
+                              needs_.turn();
+                            });
 }
 
 /// What it may have changed before a crash is told all the same.
@@ -199,6 +220,7 @@ void Requests::carry_out(const Shared& request, ConversationId conversation) {
     } else {
       fault(request, result.error());
     }
+    if (request->method->revokes) needs_.revoked();
     ended(request);
     needs_.turn();
   });
@@ -293,8 +315,8 @@ void Requests::answer(const Shared& request, const sql::Outcome& outcome) {
     reply(request, *payload);
     return;
   }
-  log::error("event=bad_result method={} result={}", request->method->name,
-             log::quoted(outcome.result));
+  // Without the result: it may hold a token.
+  log::error("event=bad_result method={} bytes={}", request->method->name, outcome.result.size());
   fail(request, Code::unavailable, "the result cannot be told");
 }
 

@@ -20,6 +20,7 @@
 #include "worker/lanes.hpp"
 #include "worker/plugin_link.hpp"
 #include "worker/publisher.hpp"
+#include "worker/specials.hpp"
 #include "worker/statements_requests.hpp"
 #include "worker/sync.hpp"
 
@@ -38,7 +39,9 @@ class Requests {
     Syncs& syncs;
     Cursors& cursors;
     StateTopics& state;
-    std::function<void()> turn;  // something was delivered outside a turn: end it
+    Specials& specials;
+    std::function<void()> revoked;  // tokens, perhaps: the plugin is to be told
+    std::function<void()> turn;     // something was delivered outside a turn: end it
   };
   Requests(asio::io_context& loop, const Config& config, Needs needs);
 
@@ -46,6 +49,8 @@ class Requests {
   /// have been handed over.
   void take(const Origin& origin, const link::InboundRecord& record, const DoTopic& topic);
   void stop() { timer_.cancel(); }
+  /// To all whom it concerns what has been changed.
+  void tell(const Changed& changed);
 
  private:
   /// Answered once; its deadline answers TIMEOUT.
@@ -65,6 +70,7 @@ class Requests {
 
   void admit(const Shared& request, const link::InboundRecord& record, const DoTopic& topic);
   void run(const Shared& request);
+  void special(const Shared& request);
   void history(const Shared& request, std::string_view payload);
   void sync(const Shared& request, const link::InboundRecord& record);
   void look_again(const Shared& request, const link::InboundRecord& record, const DoTopic& topic);
@@ -74,7 +80,6 @@ class Requests {
   void carry_out(const Shared& request, ConversationId conversation);
   void change(const Shared& request, ConversationId conversation);
   void changed(const Shared& request, const Result<Changed, PgFault>& result);
-  void tell(const Changed& changed);
   void answer(const Shared& request, const sql::Outcome& outcome);
   [[nodiscard]] std::string with_presence(const Request& request, const std::string& result) const;
   void fault(const Shared& request, const PgFault& fault);

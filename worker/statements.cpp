@@ -25,9 +25,13 @@ const PgStatement newest_message_statement{
 const PgStatement expire_messages_statement{"expire_messages", R"sql(
 WITH old AS (SELECT conversation_id, seq, created_at FROM messages
              WHERE expires_at <= statement_timestamp() AND NOT deleted ORDER BY expires_at LIMIT $1),
-     gone AS (UPDATE messages m SET body = '', extra = NULL, deleted = true FROM old
+     gone AS (UPDATE messages m SET body = '', extra = NULL, edited_mentions = NULL, deleted = true FROM old
               WHERE m.conversation_id = old.conversation_id AND m.seq = old.seq
-                AND m.created_at = old.created_at RETURNING m.conversation_id)
+                AND m.created_at = old.created_at RETURNING m.conversation_id, m.seq),
+     words AS (DELETE FROM search_documents d USING gone
+               WHERE d.conversation_id = gone.conversation_id AND d.seq = gone.seq),
+     names AS (DELETE FROM mentions n USING gone
+               WHERE n.conversation_id = gone.conversation_id AND n.seq = gone.seq)
 SELECT m.user_id, m.conversation_id FROM (SELECT DISTINCT conversation_id FROM gone) AS where_gone
 JOIN members m ON m.conversation_id = where_gone.conversation_id AND m.user_id = ANY ($2::bigint[]))sql"};
 
@@ -36,7 +40,9 @@ SELECT user_id, device, generation, disabled FROM (
   SELECT user_id, '' COLLATE "C" AS device, generation, disabled_at IS NOT NULL AS disabled FROM users
   WHERE (generation > 0 OR disabled_at IS NOT NULL) AND user_id >= $1
   UNION ALL
-  SELECT user_id, device, generation, false FROM devices WHERE generation > 0 AND user_id >= $1) AS revoked
+  SELECT user_id, device, generation, false FROM devices WHERE generation > 0 AND user_id >= $1
+  UNION ALL
+  SELECT user_id, device, generation, false FROM removed_devices WHERE generation > 0 AND user_id >= $1) AS revoked
 WHERE (user_id, device) > ($1, $2::text COLLATE "C")
 ORDER BY user_id, device LIMIT $3)sql"};
 
@@ -46,7 +52,7 @@ const PgStatement make_direct_statement{"make_direct", R"sql(
 WITH wanted AS (
   SELECT DISTINCT LEAST(t.sender, n.id) AS lo, GREATEST(t.sender, n.id) AS hi
   FROM unnest($1::bigint[], $2::text[]) AS t(sender, target)
-  JOIN names n ON n.name = t.target AND n.kind = 'user'
+  JOIN names n ON n.name = t.target AND n.kind = 'user' AND n.retired_at IS NULL
   JOIN users u ON u.user_id = t.sender AND u.disabled_at IS NULL
 ), made AS (
   INSERT INTO direct_pairs (user_lo, user_hi, conversation_id)
@@ -73,7 +79,7 @@ WITH wanted AS (
 INSERT INTO user_conversations (user_id, conversation_id) SELECT user_id, conversation_id FROM both_users)sql"};
 
 const PgStatement resolve_statement{"resolve", R"sql(
-SELECT CASE WHEN n.kind = 'room' THEN 'room' WHEN n.kind = 'user' THEN 'direct' ELSE '' END,
+SELECT CASE WHEN n.kind = 'room' THEN 'room' WHEN n.retired_at IS NOT NULL AND p.conversation_id IS NULL THEN '' WHEN n.kind = 'user' THEN 'direct' ELSE '' END,
        CASE WHEN n.kind = 'room' THEN n.id ELSE p.conversation_id END,
        u.user_id IS NOT NULL AND u.disabled_at IS NULL
 FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS t(sender, target, ord)

@@ -41,6 +41,9 @@ LEFT JOIN members m ON m.conversation_id = h.conversation_id
 LEFT JOIN users u ON u.user_id = m.user_id
 ORDER BY h.conversation_id, m.user_id)sql"};
 
+const PgStatement token_generation_statement{"token_generation",
+                                             "SELECT token_generation($1, $2, $3)"};
+
 const PgStatement user_last_seen_statement{"user_last_seen", R"sql(
 UPDATE users u SET last_seen_at = GREATEST(u.last_seen_at, i.seen_at)
 FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS i(user_id, device, seen_at)
@@ -71,6 +74,10 @@ PgQuery carry_out(std::optional<InLane> lane, std::string_view method, const Ask
       .text(asker.limits);
   params.int8(conversation.value).text(request);
   return {&carry_out_statement, std::move(params)};
+}
+
+Outcome refusal(Code code, std::string detail) {
+  return {std::string{to_string(code)}, std::move(detail), "{}"};
 }
 
 std::optional<Outcome> outcome_of(const PgRows& rows) {
@@ -112,6 +119,17 @@ std::vector<Invitation> invitations_of(const PgRows& rows) {
 
 PgQuery members_of_changed(const Origin& origin, ConversationId known) {
   return {&members_of_changed_statement, std::move(params_of(origin).int8(known.value))};
+}
+
+PgQuery token_generation(const Asker& asker, const std::string& device) {
+  return {&token_generation_statement,
+          std::move(PgParams{}.int8(asker.user.value).text(asker.name).text(device))};
+}
+
+TokenGeneration token_generation_of(const PgRows& rows) {
+  if (rows.is_null(0, 0)) return {};
+  const auto generation = rows.integer(0, 0);
+  return {true, generation < 0, static_cast<std::uint32_t>(generation)};
 }
 
 std::vector<PgQuery> set_last_seen(const std::vector<LastSeen>& seen) {

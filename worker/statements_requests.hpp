@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "core/code.hpp"
 #include "core/ids.hpp"
 #include "core/link.hpp"
 #include "worker/pg_link.hpp"
@@ -22,6 +24,9 @@ struct Asker {
   Origin origin;
   UnixMillis received_at;
   std::string limits;  // JSON: what schema/migrations/0004_requests.sql reads
+  // Of the token it was asked with; for the worker alone.
+  std::uint32_t token_expires_at = 0;  // unix seconds, 0 = never
+  bool bound = false;                  // to the device
 };
 
 /// Where a request is carried out. Without a lane it touches no conversation's order.
@@ -38,6 +43,9 @@ struct Outcome {
   std::string detail;
   std::string result;  // JSON
 };
+/// Called once, from the loop; what can be refused at once before the call returns.
+using OutcomeDone = std::function<void(const Outcome&)>;
+Outcome refusal(Code code, std::string detail);
 /// Nothing: another worker owns the lane.
 std::optional<Outcome> outcome_of(const PgRows& rows);
 
@@ -65,6 +73,15 @@ std::vector<Invitation> invitations_of(const PgRows& rows);
 /// Members of the conversations that a request has changed, but for `known`, which is asked for
 /// anyway; rows as of members_of_stale.
 PgQuery members_of_changed(const Origin& origin, ConversationId known);
+
+/// What a new token of this user has to say, for one of his devices or (empty) for all.
+PgQuery token_generation(const Asker& asker, const std::string& device);
+struct TokenGeneration {
+  bool known = false;  // false: there is no such user any more
+  bool too_many = false;
+  std::uint32_t generation = 0;
+};
+TokenGeneration token_generation_of(const PgRows& rows);
 
 /// When somebody, or one of his devices, was last online.
 struct LastSeen {

@@ -18,6 +18,7 @@ constexpr std::int64_t generations_page_size = 1'000;
 constexpr std::int64_t expire_page_size = 1'000;
 constexpr std::int64_t stop_within_ms = 10'000;
 constexpr std::int64_t plugin_silent_ms = 1'500;  // it says something once a second
+constexpr std::int64_t answered_by_ms = 200;      // an answer is at the client, if he is there
 constexpr std::string_view service_name = "_worker";
 
 /// A token for the worker itself; made anew for each connection, so that keys may be rotated.
@@ -74,6 +75,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       minute_{loop_},
       second_{loop_},
       drain_{loop_},
+      revoked_timer_{loop_},
       database_{loop_, "worker", config.database.uri, {&sql::listen_users}},
       attendance_{database_, sessions_, std::int64_t{config.presence.grace_ms},
                   [this](const auto& changes) {
@@ -85,6 +87,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       plugin_{loop_, config, mqtt_settings(), claim.epoch, plugin_handlers()},
       lanes_{loop_,    config.database.uri, config.database.lanes, claim.epoch,
              members_, lane_handlers()},
+      indexer_{loop_, config.database.uri, config.search.configuration},
       names_{loop_, "names", config.database.uri},
       asked_{loop_, "requests", config.database.uri, {&sql::limit_statements}},
       seen_{loop_, "state", config.database.uri, {&sql::limit_statements}},
@@ -111,10 +114,18 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
       receipts_{{database_, members_, publisher_, [this] { turn(); }}},
       syncs_{claim.server_epoch, {asked_, cursors_, sessions_, backlogs_}},
-      requests_{loop_,
-                config,
-                {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_, syncs_,
-                 cursors_, state_, [this] { turn(); }}},
+      exports_{loop_, {asked_, plugin_, publisher_, [this] { turn(); }}},
+      specials_{{asked_, resolver_, config_, exports_}},
+      requests_{
+          loop_,
+          config,
+          {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_, syncs_, cursors_,
+           state_, specials_, [this] { push_generations_soon(); }, [this] { turn(); }}},
+      chores_{loop_,
+              config.database.uri,
+              config.retention.days,
+              {lanes_, [this](const Changed& changed) { requests_.tell(changed); },
+               [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
                  in_order_, requests_}} {}
@@ -189,6 +200,7 @@ Lanes::Handlers Worker::lane_handlers() {
     dispatch_.refused(pending, code, detail);
     turn();
   };
+  handlers.touched = [this](ConversationId conversation) { indexer_.touched(conversation); };
   handlers.superseded = [this] {
     log::error("event=superseded epoch={}", claim_.epoch);
     // If the other one is there, the plugin does not listen to this any more.
@@ -209,6 +221,7 @@ Ending Worker::run() {
   start();
   loop_.run();
   typing_.stop();
+  exports_.stop();
   requests_.stop();
   state_.stop();
   plugin_.stop();
@@ -232,10 +245,13 @@ void Worker::start() {
   asked_.start();
   seen_.start();
   lanes_.start();
+  indexer_.start();
   cursors_.start();
   plugin_.start();
   backlogs_.start();
   typing_.start();
+  exports_.start();
+  chores_.start();
   housekeeping();
   every_second();
 }
@@ -353,6 +369,15 @@ void Worker::push_generations() {
   pushing_generations_ = true;
   generations_changed_ = false;
   generations_from(UserId{0}, "", true);
+}
+
+/// Whoever has revoked his own token hears first that it is done. If this is lost with the worker,
+/// the next one tells the plugin.
+void Worker::push_generations_soon() {
+  revoked_timer_.expires_after(std::chrono::milliseconds{answered_by_ms});
+  revoked_timer_.async_wait([this](const asio::error_code& error) {
+    if (!error) push_generations();
+  });
 }
 
 void Worker::generations_from(UserId after_user, const std::string& after_device, bool first) {

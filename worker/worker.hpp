@@ -14,15 +14,19 @@
 #include "core/sessions.hpp"
 #include "worker/attendance.hpp"
 #include "worker/backlog.hpp"
+#include "worker/chores.hpp"
 #include "worker/config.hpp"
 #include "worker/conversations.hpp"
 #include "worker/cursors.hpp"
 #include "worker/dispatch.hpp"
+#include "worker/exports.hpp"
+#include "worker/indexer.hpp"
 #include "worker/lanes.hpp"
 #include "worker/pg_link.hpp"
 #include "worker/plugin_link.hpp"
 #include "worker/presence_events.hpp"
 #include "worker/receipts.hpp"
+#include "worker/specials.hpp"
 #include "worker/state_topics.hpp"
 #include "worker/statements.hpp"
 #include "worker/sync.hpp"
@@ -57,6 +61,7 @@ class Worker {
   void on_sessions_known();
   void on_welcome();
   void push_generations();
+  void push_generations_soon();
   void generations_from(UserId after_user, const std::string& after_device, bool first);
   void on_notify(const std::string& channel);
   void announce();
@@ -80,6 +85,7 @@ class Worker {
   asio::steady_timer minute_;
   asio::steady_timer second_;
   asio::steady_timer drain_;
+  asio::steady_timer revoked_timer_;
   PgLink database_;
   MembersCache members_;
   Sessions sessions_;
@@ -89,6 +95,7 @@ class Worker {
   DeliveryPositions positions_;
   PluginLink plugin_;
   Lanes lanes_;
+  Indexer indexer_;
   PgLink names_;  // of its own: everybody's messages wait for a name that is looked up
   PgLink asked_;  // of requests
   PgLink seen_;   // of the state topics
@@ -102,7 +109,10 @@ class Worker {
   Typing typing_;
   Receipts receipts_;
   Syncs syncs_;
+  Exports exports_;
+  Specials specials_;
   Requests requests_;
+  Chores chores_;
   Dispatch dispatch_;
   std::uint64_t dropped_frames_ = 0;
   bool turn_open_ = false;

@@ -1,7 +1,8 @@
 -- One position for each conversation says what a device holds: `rev` (docs/protocol.md, "Sync").
 
 -- What the last message was when it happened, so that a rev is a seq and a seq a rev after one descent of the index.
--- The rows stay when what they told is gone (event null): positions are counted from them.
+-- A row stays when what it told is gone (event null), as positions are counted from it; unless all that was stored before
+-- the row behind it is gone as well.
 ALTER TABLE changes
   ADD COLUMN last_seq   bigint,
   ADD COLUMN is_message boolean NOT NULL DEFAULT false;  -- a message of kind system has this rev
@@ -54,11 +55,14 @@ BEGIN
   RETURN head.last_seq;
 END $$;
 
--- The last message whose rev is not beyond this one.
+-- The last message whose rev is not beyond this one. Before the first row there is: what is not kept any more, or
+-- nothing but messages.
 CREATE FUNCTION seq_at(conversation bigint, at_rev bigint) RETURNS bigint
 LANGUAGE sql STABLE AS $$
   SELECT COALESCE((SELECT c.last_seq + at_rev - c.rev FROM changes c
-                   WHERE c.conversation_id = conversation AND c.rev <= at_rev ORDER BY c.rev DESC LIMIT 1), at_rev)
+                   WHERE c.conversation_id = conversation AND c.rev <= at_rev ORDER BY c.rev DESC LIMIT 1),
+                  LEAST(at_rev, (SELECT c.last_seq FROM changes c
+                                 WHERE c.conversation_id = conversation ORDER BY c.rev LIMIT 1)))
 $$;
 
 -- The rev of this message: who holds it was told what has a smaller one.

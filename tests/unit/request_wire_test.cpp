@@ -13,7 +13,7 @@ TEST_CASE("methods: each has a form of its own, and is found by its name") {
     CAPTURE(method.name);
     CHECK(find_method(method.name) == &method);
     CHECK(method.scope != 0);
-    if (method.way == MethodWay::special) continue;
+    if (method.name == "history") continue;  // core/wire.hpp has it
     CHECK(request_json(method.name, Format::json, "{}").has_value());
     CHECK(encode_result(Format::json, method.name, "", "{}").has_value());
   }

@@ -76,10 +76,9 @@ Outcome<std::uint32_t> present_generation(Database& database, const User& user,
                                           const std::string& device) {
   if (device.empty()) return user.generation;
   const auto rows =
-      database.run("SELECT generation FROM devices WHERE user_id = $1 AND device = $2",
-                   {std::to_string(user.user_id.value), device});
+      database.run("SELECT generation_of($1, $2)", {std::to_string(user.user_id.value), device});
   if (!rows) return failed(rows.error());
-  return rows->count() == 0 ? 0 : static_cast<std::uint32_t>(rows->integer(0, 0));
+  return static_cast<std::uint32_t>(rows->integer(0, 0));
 }
 
 Outcome<TokenClaims> user_claims(const Config& config, const TokenRequest& request) {
@@ -93,11 +92,15 @@ Outcome<TokenClaims> user_claims(const Config& config, const TokenRequest& reque
                     " is disabled: no token of theirs is taken; to undo that: parley user enable " +
                     request.name);
   }
-  const auto generation = present_generation(*database, *user, request.device);
-  if (!generation) return failed(generation.error());
+  // From here on the device is known, so that its tokens can be made void with all others.
+  const auto rows =
+      database->run("SELECT token_generation($1, $2, $3)",
+                    {std::to_string(user->user_id.value), request.name, request.device});
+  if (!rows) return failed(rows.error());
+  if (rows->integer(0, 0) < 0) return fail(Exit::failed, request.name + " has too many devices");
   TokenClaims claims;
   claims.user_id = user->user_id;
-  claims.generation = *generation;
+  claims.generation = static_cast<std::uint32_t>(rows->integer(0, 0));
   return claims;
 }
 
@@ -224,6 +227,11 @@ Outcome<void> verify_token(const Setup& setup, VerifyRequest request) {
 Outcome<void> revoke_rows(Database& database, const User& user, const std::string& device) {
   const std::string user_id = std::to_string(user.user_id.value);
   if (!device.empty()) {
+    const auto removed = database.run(
+        "UPDATE removed_devices SET generation = generation + 1 WHERE user_id = $1 AND device = $2",
+        {user_id, device});
+    if (!removed) return failed(removed.error());
+    if (removed->touched() > 0) return {};
     // As when a new device connects: it begins where its user stands.
     const auto made = database.run(
         "WITH made AS (INSERT INTO devices (user_id, device) VALUES ($1, $2) "
@@ -241,12 +249,8 @@ Outcome<void> revoke_rows(Database& database, const User& user, const std::strin
     if (!one) return failed(one.error());
     return {};
   }
-  const auto unbound =
-      database.run("UPDATE users SET generation = generation + 1 WHERE user_id = $1", {user_id});
-  if (!unbound) return failed(unbound.error());
-  const auto bound =
-      database.run("UPDATE devices SET generation = generation + 1 WHERE user_id = $1", {user_id});
-  if (!bound) return failed(bound.error());
+  const auto all = database.run("SELECT revoke_tokens($1)", {user_id});
+  if (!all) return failed(all.error());
   return {};
 }
 

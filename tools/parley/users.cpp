@@ -88,15 +88,18 @@ enum class Access { disabled, enabled };
 Outcome<void> set_access(const Setup& setup, const std::string& name, Access access) {
   auto database = open_database(setup);
   if (!database) return failed(database.error());
-  const char* const sql = access == Access::disabled
-                              ? "UPDATE users SET disabled_at = COALESCE(disabled_at, now()) "
-                                "WHERE user_id = $1"
-                              : "UPDATE users SET disabled_at = NULL WHERE user_id = $1";
+  const char* const sql =
+      access == Access::disabled
+          ? "UPDATE users SET disabled_at = COALESCE(disabled_at, now()) "
+            "WHERE user_id = $1"
+          : "UPDATE users u SET disabled_at = NULL WHERE user_id = $1 AND NOT EXISTS "
+            "(SELECT FROM names n WHERE n.name = u.name AND n.retired_at IS NOT NULL)";
   auto done = database->transact([&]() -> Outcome<void> {
     const auto user = find_user(*database, name);
     if (!user) return failed(user.error());
     const auto updated = database->run(sql, {std::to_string(user->user_id.value)});
     if (!updated) return failed(updated.error());
+    if (updated->touched() == 0) return fail(Exit::failed, name + ": has erased the account");
     if (auto told = database->run("NOTIFY parley_users"); !told) return failed(told.error());
     return {};
   });

@@ -1,0 +1,287 @@
+-- What one does with one's own devices, tokens and account.
+
+-- ---- devices that were removed ----
+
+-- A device that is removed is gone but for its generation: tokens bound to it must not become good again. One that has a token
+-- and was never there is here, too.
+CREATE TABLE removed_devices (
+  user_id    bigint NOT NULL,
+  device     text COLLATE "C" NOT NULL,
+  generation bigint NOT NULL CHECK (generation BETWEEN 0 AND 4294967295),
+  PRIMARY KEY (user_id, device)
+);
+
+-- A new one of that name goes on from there. What its predecessor said at the last moment is not its own.
+CREATE FUNCTION begin_device() RETURNS trigger
+LANGUAGE plpgsql AS $$
+DECLARE
+  before bigint;
+BEGIN
+  DELETE FROM removed_devices r WHERE r.user_id = NEW.user_id AND r.device = NEW.device RETURNING r.generation INTO before;
+  IF FOUND THEN
+    NEW.generation := GREATEST(NEW.generation, before);
+    DELETE FROM device_marks m WHERE m.user_id = NEW.user_id AND m.device = NEW.device;
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER begin_device BEFORE INSERT ON devices FOR EACH ROW EXECUTE FUNCTION begin_device();
+
+CREATE FUNCTION do_device_remove(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  wanted text := request->>'device';
+BEGIN
+  UPDATE removed_devices r SET generation = r.generation + 1 WHERE r.user_id = who.user_id AND r.device = wanted;
+  IF FOUND THEN RETURN done(); END IF;
+  WITH gone AS (DELETE FROM devices d WHERE d.user_id = who.user_id AND d.device = wanted RETURNING d.generation)
+  INSERT INTO removed_devices SELECT who.user_id, wanted, gone.generation + 1 FROM gone;
+  IF NOT FOUND THEN RETURN refused('NOT_FOUND', 'you have no such device'); END IF;
+  DELETE FROM device_marks m WHERE m.user_id = who.user_id AND m.device = wanted;
+  RETURN done();
+END $$;
+
+-- ---- tokens ----
+
+-- The least generation of a user's tokens, or of those bound to one of his devices.
+CREATE FUNCTION generation_of(someone bigint, of_device text) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN of_device = '' THEN (SELECT u.generation FROM users u WHERE u.user_id = someone)
+              ELSE COALESCE((SELECT d.generation FROM devices d WHERE d.user_id = someone AND d.device = of_device),
+                            (SELECT r.generation FROM removed_devices r WHERE r.user_id = someone AND r.device = of_device),
+                            0) END
+$$;
+
+-- All tokens of a user, also those bound to a device.
+CREATE FUNCTION revoke_tokens(someone bigint) RETURNS void
+LANGUAGE sql AS $$
+  UPDATE users SET generation = generation + 1 WHERE user_id = someone;
+  UPDATE devices SET generation = generation + 1 WHERE user_id = someone;
+  UPDATE removed_devices SET generation = generation + 1 WHERE user_id = someone;
+$$;
+
+CREATE FUNCTION do_token_revoke_all(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM revoke_tokens(who.user_id);
+  RETURN done();
+END $$;
+
+-- For a new token. Null: there is no such user (any more). Below 0: he has too many devices.
+CREATE FUNCTION token_generation(someone bigint, its_name text, of_device text) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM users WHERE user_id = someone AND name = its_name AND disabled_at IS NULL) THEN
+    RETURN NULL;
+  END IF;
+  IF of_device <> '' AND NOT EXISTS (SELECT FROM devices d WHERE d.user_id = someone AND d.device = of_device) THEN
+    IF (SELECT count(*) FROM removed_devices r WHERE r.user_id = someone) >= 1000 THEN RETURN -1; END IF;
+    INSERT INTO removed_devices VALUES (someone, of_device, 0) ON CONFLICT DO NOTHING;
+  END IF;
+  RETURN generation_of(someone, of_device);
+END $$;
+
+-- ---- what is kept about somebody, as lines of JSON with one member each ----
+
+CREATE FUNCTION export_account(someone bigint) RETURNS SETOF text
+LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object('profile', profile_json(someone) || jsonb_strip_nulls(jsonb_build_object(
+           'name', u.name, 'created_time', json_time(u.created_at), 'last_seen', json_time(u.last_seen_at))))::text
+  FROM users u WHERE u.user_id = someone;
+$$;
+CREATE FUNCTION export_people(someone bigint) RETURNS SETOF text
+LANGUAGE sql STABLE AS $$
+  (SELECT jsonb_build_object('contact', jsonb_build_object('user', name_of(c.other_id), 'state', c.state))::text
+   FROM contacts c WHERE c.user_id = someone ORDER BY name_of(c.other_id))
+  UNION ALL
+  (SELECT jsonb_build_object('block', jsonb_build_object('user', name_of(b.blocked_id)))::text
+   FROM blocks b WHERE b.user_id = someone ORDER BY name_of(b.blocked_id))
+  UNION ALL
+  (SELECT jsonb_build_object('device', jsonb_strip_nulls(jsonb_build_object(
+            'device', d.device, 'confirms', d.confirms, 'created_time', json_time(d.created_at),
+            'last_seen', json_time(d.last_seen_at))))::text
+   FROM devices d WHERE d.user_id = someone ORDER BY d.device)
+  UNION ALL
+  (SELECT jsonb_build_object('invitation', jsonb_build_object('room', c.name, 'by', name_of(i.invited_by),
+                                                              'time', json_time(i.invited_at)))::text
+   FROM invitations i JOIN conversations c ON c.conversation_id = i.conversation_id
+   WHERE i.user_id = someone ORDER BY c.name)
+$$;
+
+-- The conversations that one is in, in the order in which their contents follow.
+CREATE FUNCTION export_conversations(someone bigint)
+RETURNS TABLE (conversation_id bigint, conv text) LANGUAGE sql STABLE AS $$
+  SELECT uc.conversation_id, conv_name(uc.conversation_id, someone) FROM user_conversations uc
+  WHERE uc.user_id = someone ORDER BY uc.conversation_id
+$$;
+
+-- Of one conversation, what is no message. No row: he is not in there any more.
+CREATE FUNCTION export_conversation(conversation bigint, someone bigint) RETURNS SETOF text
+LANGUAGE sql STABLE AS $$
+  (SELECT jsonb_build_object('conversation', jsonb_strip_nulls(jsonb_build_object(
+            'conv', conv_name(conversation, someone), 'kind', c.kind, 'title', c.title, 'topic', c.topic, 'role', m.role,
+            'got_seq', m.got_seq, 'read_seq', m.read_seq, 'muted_until', json_time(m.muted_until), 'archived', m.archived,
+            'periods', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
+                                 'since_seq', p.since_seq, 'sees_from_seq', p.joined_seq + 1, 'left_seq', p.left_seq))
+                               ORDER BY p.since_seq)
+                        FROM membership_periods p WHERE p.conversation_id = conversation AND p.user_id = someone))))::text
+   FROM conversations c JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = someone
+   WHERE c.conversation_id = conversation)
+  UNION ALL
+  (SELECT jsonb_build_object('reaction', jsonb_build_object('conv', conv_name(conversation, someone), 'seq', r.seq,
+                                                            'emoji', r.emoji))::text
+   FROM reactions r WHERE r.conversation_id = conversation AND r.user_id = someone ORDER BY r.seq, r.emoji)
+  UNION ALL
+  (SELECT jsonb_build_object('pin', jsonb_build_object('conv', conv_name(conversation, someone), 'seq', p.seq,
+                                                       'by', name_of(p.pinned_by)))::text
+   FROM pins p WHERE p.conversation_id = conversation AND may_see(conversation, someone, p.seq) ORDER BY p.seq)
+$$;
+
+-- ---- erasing an account ----
+
+CREATE INDEX contacts_other ON contacts (other_id);
+CREATE INDEX membership_periods_user ON membership_periods (user_id, conversation_id);
+
+-- What is still to be done for those who have erased themselves; the worker goes on with it after whatever happened.
+CREATE TABLE erasures (
+  user_id         bigint PRIMARY KEY,
+  name            text COLLATE "C" NOT NULL,
+  begun_at        timestamptz NOT NULL DEFAULT now(),
+  -- Contents are gone in all conversations below this one, and in this one up to `seq`.
+  conversation_id bigint NOT NULL DEFAULT 0,
+  seq             bigint NOT NULL DEFAULT 0
+);
+
+-- From here on nobody is him any more. The rest follows in steps.
+CREATE FUNCTION do_me_erase(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF request->>'confirm' IS DISTINCT FROM who.name THEN
+    RETURN refused('BAD_PAYLOAD', 'confirm with your own name: there is no way back');
+  END IF;
+  UPDATE names SET retired_at = now() WHERE name = who.name AND kind = 'user';
+  UPDATE users SET disabled_at = now(), generation = generation + 1, display_name = '', about = '', searchable = false,
+                   write_to_me = 'contacts', add_to_rooms = 'contacts', last_seen_to = 'nobody', last_seen_at = NULL
+  WHERE user_id = who.user_id;
+  -- Who wants to write to him is told so; what he may have sent at the last moment is refused.
+  UPDATE members m SET role = CASE WHEN m.user_id = who.user_id THEN 'readonly' ELSE 'blocked' END
+  FROM direct_pairs p
+  WHERE (p.user_lo = who.user_id OR p.user_hi = who.user_id) AND m.conversation_id = p.conversation_id;
+  DELETE FROM contacts c WHERE c.user_id = who.user_id OR c.other_id = who.user_id;
+  DELETE FROM blocks b WHERE b.user_id = who.user_id OR b.blocked_id = who.user_id;
+  DELETE FROM devices d WHERE d.user_id = who.user_id;
+  DELETE FROM removed_devices r WHERE r.user_id = who.user_id;
+  DELETE FROM device_marks d WHERE d.user_id = who.user_id;
+  DELETE FROM invitations i WHERE i.user_id = who.user_id;
+  INSERT INTO erasures (user_id, name) VALUES (who.user_id, who.name) ON CONFLICT DO NOTHING;
+  RETURN done();
+END $$;
+
+-- A room that somebody who erases himself is still in; asked for one after the other. Not a method of clients.
+CREATE FUNCTION erasure_room() RETURNS TABLE (user_id bigint, name text, conversation_id bigint)
+LANGUAGE sql STABLE AS $$
+  SELECT e.user_id, e.name, c.conversation_id FROM erasures e
+  JOIN user_conversations uc ON uc.user_id = e.user_id
+  JOIN conversations c ON c.conversation_id = uc.conversation_id AND c.kind = 'room'
+  ORDER BY e.begun_at, e.user_id, c.conversation_id LIMIT 1
+$$;
+
+-- He leaves the room as anybody does. One whose last owner he was gets another: the admin, else the member, who is there longest.
+CREATE FUNCTION do_me_erase_room(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  heir bigint;
+BEGIN
+  IF role_of(conversation, who.user_id) IS NULL THEN
+    DELETE FROM user_conversations uc WHERE uc.user_id = who.user_id AND uc.conversation_id = conversation;
+    RETURN done();
+  END IF;
+  IF is_last_owner(conversation, who.user_id) AND room_size(conversation) > 1 THEN
+    SELECT m.user_id INTO heir FROM members m
+    JOIN membership_periods p ON p.conversation_id = m.conversation_id AND p.user_id = m.user_id AND p.left_seq IS NULL
+    WHERE m.conversation_id = conversation AND m.user_id <> who.user_id
+    ORDER BY m.role = 'admin' DESC, m.role = 'member' DESC, p.since_seq, m.user_id LIMIT 1;
+    UPDATE members SET role = 'owner' WHERE conversation_id = conversation AND user_id = heir;
+    PERFORM members_changed(conversation);
+    PERFORM add_system_message(who, conversation, 'role', format('%s made %s owner', who.name, name_of(heir)),
+                               jsonb_build_object('room', room_json(conversation, NULL)));
+  END IF;
+  PERFORM remove_member(who, conversation, who.user_id, who.name || ' left');
+  RETURN done();
+END $$;
+
+-- Takes the contents of one stretch of one conversation away. The rows stay: seq has no gaps. Gives whether there is more to do.
+CREATE FUNCTION erase_contents(most bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+  it      erasures;
+  present bigint;
+  up_to   bigint;
+  gone    bigint[];
+BEGIN
+  SELECT e.* INTO it FROM erasures e
+  WHERE NOT EXISTS (SELECT FROM user_conversations uc JOIN conversations c ON c.conversation_id = uc.conversation_id
+                    WHERE uc.user_id = e.user_id AND c.kind = 'room')
+  ORDER BY e.begun_at, e.user_id LIMIT 1 FOR UPDATE SKIP LOCKED;
+  IF NOT FOUND THEN RETURN false; END IF;
+  PERFORM lock_search();
+  SELECT p.conversation_id INTO present FROM membership_periods p
+  WHERE p.user_id = it.user_id AND p.conversation_id >= it.conversation_id ORDER BY p.conversation_id LIMIT 1;
+  IF NOT FOUND THEN
+    DELETE FROM mentions m WHERE m.user_id = it.user_id;
+    DELETE FROM erasures e WHERE e.user_id = it.user_id;
+    RETURN EXISTS (SELECT FROM erasures);
+  END IF;
+  IF present > it.conversation_id THEN it.seq := 0; END IF;
+  up_to := it.seq + most;
+  WITH emptied AS (
+    UPDATE messages x SET body = '', extra = NULL, edited_mentions = NULL, deleted = true
+    WHERE x.conversation_id = present AND x.seq > it.seq AND x.seq <= up_to AND x.sender_id = it.user_id AND NOT x.deleted
+      AND x.kind <> 'system'
+    RETURNING x.seq)
+  SELECT COALESCE(array_agg(seq), '{}') INTO gone FROM emptied;
+  DELETE FROM search_documents d WHERE d.conversation_id = present AND d.seq = ANY (gone);
+  DELETE FROM mentions m WHERE m.conversation_id = present AND m.seq = ANY (gone);
+  DELETE FROM pins p WHERE p.conversation_id = present AND p.seq = ANY (gone);
+  UPDATE changes c SET event = NULL
+  WHERE c.conversation_id = present AND c.seq > it.seq AND c.seq <= up_to AND c.event IS NOT NULL
+    AND ((c.seq = ANY (gone) AND c.kind IN ('edited', 'reaction', 'pinned')) OR (c.user_id = it.user_id AND c.kind = 'reaction'));
+  DELETE FROM reactions r
+  WHERE r.conversation_id = present AND r.seq > it.seq AND r.seq <= up_to AND (r.user_id = it.user_id OR r.seq = ANY (gone));
+  IF up_to >= (SELECT last_seq FROM conversation_heads h WHERE h.conversation_id = present) THEN
+    UPDATE erasures e SET conversation_id = present + 1, seq = 0 WHERE e.user_id = it.user_id;
+  ELSE
+    UPDATE erasures e SET conversation_id = present, seq = up_to WHERE e.user_id = it.user_id;
+  END IF;
+  RETURN true;
+END $$;
+
+-- As before; only who erases himself is not there any more while he leaves his rooms.
+CREATE OR REPLACE FUNCTION carry_out(in_lane int, epoch bigint, method text, who asker, conversation bigint, request jsonb)
+RETURNS SETOF outcome LANGUAGE plpgsql AS $$
+DECLARE
+  given  outcome;
+BEGIN
+  IF in_lane >= 0 THEN
+    IF NOT EXISTS (SELECT FROM lanes WHERE lane = in_lane AND owner_epoch = epoch) THEN RETURN; END IF;
+    SELECT '', '', c.answer INTO given FROM changes c
+    WHERE c.origin_spool = who.origin_spool AND c.ingest_no = who.ingest_no AND c.answer IS NOT NULL;
+    IF FOUND THEN
+      RETURN NEXT given;
+      RETURN;
+    END IF;
+  END IF;
+  IF method <> 'me.erase_room'
+     AND NOT EXISTS (SELECT FROM users WHERE user_id = who.user_id AND name = who.name AND disabled_at IS NULL) THEN
+    RETURN NEXT refused('FORBIDDEN', 'no such user');
+    RETURN;
+  END IF;
+  EXECUTE format('SELECT o.* FROM %I($1, $2, $3) AS o', 'do_' || replace(method, '.', '_'))
+  INTO given USING who, conversation, request;
+  IF in_lane >= 0 AND given.code = '' THEN
+    UPDATE changes SET answer = given.result
+    WHERE (conversation_id, rev) = (SELECT c.conversation_id, c.rev FROM changes c
+                                    WHERE c.origin_spool = who.origin_spool AND c.ingest_no = who.ingest_no
+                                    ORDER BY c.rev LIMIT 1);
+  END IF;
+  RETURN NEXT given;
+END $$;

@@ -1,0 +1,101 @@
+-- Messages that are older than they may be go: whole months as partitions, the rest row by row. Everything here may be done again,
+-- and each call does a little only.
+
+CREATE INDEX conversations_retention ON conversations (conversation_id) WHERE retention_days IS NOT NULL;
+
+-- Repeats are recognised by the messages of a week, so what is younger stays (a day for clocks that disagree).
+CREATE FUNCTION retention_cutoff(days bigint) RETURNS timestamptz
+LANGUAGE sql STABLE AS $$ SELECT now() - make_interval(days => GREATEST(days, 8)::int) $$;
+
+-- Takes at most `most` of a conversation's oldest messages away if they are older, with all that belongs to them. The rows
+-- themselves may stay for a moment, if their partition goes. The head is locked last: what is stored does not wait for it.
+-- Gives how many went.
+CREATE FUNCTION cut_old(conversation bigint, cutoff timestamptz, most bigint, with_rows boolean) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  from_seq bigint := (SELECT first_seq FROM conversation_heads WHERE conversation_id = conversation);
+  last_old bigint;
+BEGIN
+  SELECT max(seq) INTO last_old
+  FROM (SELECT x.seq, x.created_at FROM messages x WHERE x.conversation_id = conversation AND x.seq >= from_seq
+        ORDER BY x.seq LIMIT most) AS oldest
+  WHERE created_at < cutoff;
+  IF last_old IS NULL THEN RETURN 0; END IF;
+  PERFORM lock_search();
+  IF with_rows THEN
+    DELETE FROM messages x WHERE x.conversation_id = conversation AND x.seq >= from_seq AND x.seq <= last_old;
+  END IF;
+  DELETE FROM search_documents d WHERE d.conversation_id = conversation AND d.seq >= from_seq AND d.seq <= last_old;
+  DELETE FROM mentions m WHERE m.conversation_id = conversation AND m.seq >= from_seq AND m.seq <= last_old;
+  DELETE FROM reactions r WHERE r.conversation_id = conversation AND r.seq >= from_seq AND r.seq <= last_old;
+  DELETE FROM pins p WHERE p.conversation_id = conversation AND p.seq >= from_seq AND p.seq <= last_old;
+  -- The last change is kept, as positions are counted from it (0009_sync.sql).
+  DELETE FROM changes c WHERE c.conversation_id = conversation
+    AND c.rev < (SELECT max(k.rev) FROM changes k WHERE k.conversation_id = conversation AND k.last_seq <= last_old);
+  UPDATE changes c SET event = NULL
+  WHERE c.conversation_id = conversation AND c.seq >= from_seq AND c.seq <= last_old AND c.event IS NOT NULL;
+  UPDATE conversation_heads SET first_seq = GREATEST(first_seq, last_old + 1) WHERE conversation_id = conversation;
+  RETURN last_old - from_seq + 1;
+END $$;
+
+-- Partitions of messages, and when the month behind each begins.
+CREATE FUNCTION message_partitions() RETURNS TABLE (part text, first_day timestamptz, next_month timestamptz)
+LANGUAGE sql STABLE AS $$
+  SELECT c.relname, m.day AT TIME ZONE 'UTC', (m.day + interval '1 month') AT TIME ZONE 'UTC'
+  FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+  CROSS JOIN LATERAL (SELECT to_timestamp(right(c.relname, 7), 'YYYY_MM')::date::timestamp AS day) AS m
+  WHERE i.inhparent = 'messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
+$$;
+
+-- One step through the conversations of a partition, behind `after`: looks at many, but changes one. Gives where it goes on;
+-- below 0: there are no more.
+CREATE FUNCTION cut_partition(part text, cutoff timestamptz, after bigint, most bigint, with_rows boolean) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  here bigint := after;
+BEGIN
+  FOR i IN 1 .. 500 LOOP
+    EXECUTE format('SELECT conversation_id FROM %I WHERE conversation_id > $1 ORDER BY conversation_id LIMIT 1', part)
+    INTO here USING here;
+    IF here IS NULL THEN RETURN -1; END IF;
+    IF cut_old(here, cutoff, most, with_rows) > 0 THEN RETURN here - 1; END IF;  -- perhaps there is more
+  END LOOP;
+  RETURN here;
+END $$;
+
+CREATE FUNCTION drop_message_partition(part text) RETURNS void
+LANGUAGE plpgsql SET lock_timeout = '200ms' AS $$
+BEGIN
+  EXECUTE format('DROP TABLE %I', part);
+END $$;
+
+-- The messages of everybody that are older than `days`. `phase` is 'partitions' (of months that are over), then 'rows' (of the
+-- month in which the border lies), then 'rooms', with their own days. Gives where the phase goes on; below 0: it is through.
+CREATE FUNCTION retention_step(phase text, days bigint, after bigint, most bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+  border timestamptz := retention_cutoff(days);
+  it     record;
+  onward bigint;
+BEGIN
+  IF phase = 'rooms' THEN
+    FOR it IN SELECT c.conversation_id, c.retention_days FROM conversations c
+              WHERE c.retention_days IS NOT NULL AND c.conversation_id > after ORDER BY c.conversation_id LIMIT 500 LOOP
+      onward := it.conversation_id;
+      IF cut_old(onward, retention_cutoff(it.retention_days), most, true) > 0 THEN RETURN onward - 1; END IF;
+    END LOOP;
+    RETURN COALESCE(onward, -1);
+  END IF;
+  IF days = 0 THEN RETURN -1; END IF;
+  IF phase = 'partitions' THEN
+    SELECT p.part, p.next_month INTO it FROM message_partitions() p WHERE p.next_month <= border ORDER BY p.first_day LIMIT 1;
+  ELSE
+    SELECT p.part, p.next_month INTO it FROM message_partitions() p
+    WHERE p.first_day < border AND p.next_month > border LIMIT 1;
+  END IF;
+  IF it IS NULL THEN RETURN -1; END IF;
+  onward := cut_partition(it.part, LEAST(border, it.next_month), after, most, phase = 'rows');
+  IF onward >= 0 OR phase = 'rows' THEN RETURN onward; END IF;
+  PERFORM drop_message_partition(it.part);
+  RETURN 0;  -- the next month, if there is one
+END $$;

@@ -1,0 +1,276 @@
+// `search` and `mentions`: what is found, who finds it, and that nothing is left out of the index.
+#include <doctest/doctest.h>
+
+#include <csignal>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/instance.hpp"
+#include "tests/support/requests.hpp"
+
+using namespace parley::test;
+using Json = nlohmann::json;
+
+namespace {
+
+Json hits(Person& person, const Json& request) {
+  return done(ask(person, "search", request))["hits"];
+}
+Json find(Person& person, const std::string& query) { return hits(person, {{"query", query}}); }
+
+/// The index is filled beside the storing: waits until everything that is stored is in it.
+void indexed(Instance& instance) {
+  eventually("everything is indexed", [&] {
+    return instance.database().number(
+               "SELECT count(*) FROM conversation_heads h LEFT JOIN search_positions p USING "
+               "(conversation_id)"
+               " WHERE h.last_rev > COALESCE(p.rev, 0)") == 0;
+  });
+}
+
+std::vector<std::string> texts(const Json& found) {
+  std::vector<std::string> texts;
+  for (const auto& hit : found) texts.push_back(hit["message"]["text"]);
+  return texts;
+}
+using Texts = std::vector<std::string>;
+
+struct Library {
+  explicit Library(InstanceOptions options = {})
+      : instance{{"alice", "bob", "carol"}, std::move(options)},
+        alice{instance.person("alice")},
+        bob{instance.person("bob")},
+        carol{instance.person("carol")} {
+    for (Person* person : {&alice, &bob, &carol}) {
+      person->listen({"re.json/+", "re.pb/+", "ack/+", "ack.json/+"});
+    }
+    instance.room("ops", {"alice", "bob"});
+  }
+  Instance instance;
+  Person alice, bob, carol;
+};
+
+}  // namespace
+
+TEST_CASE("search: the newest first, whole messages, under the asker's names") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  CHECK(alice.send("bob", "The pump is leaking", "m1") == "stored 1");
+  CHECK(bob.send("ops", "which PUMP?") == "stored 1");
+  CHECK(bob.send("alice", "I come at nine") == "stored 2");
+  indexed(instance);
+  const Json found = find(alice, "pump");
+  REQUIRE(texts(found) == Texts{"which PUMP?", "The pump is leaking"});
+  CHECK(found[0]["conv"] == "ops");
+  CHECK(found[0]["snippet"] == "which <<PUMP>>");
+  CHECK(found[1]["conv"] == "bob");
+  CHECK(found[1]["message"]["conv"] == "bob");
+  CHECK(found[1]["message"]["from"] == "alice");
+  CHECK(found[1]["message"]["seq"] == 1);
+  CHECK(found[1]["message"]["id"] == "m1");
+  CHECK(find(bob, "leaking")[0]["conv"] == "alice");
+  CHECK(texts(hits(alice, {{"query", "pump"}, {"conv", "bob"}})) == Texts{"The pump is leaking"});
+  CHECK(texts(hits(alice, {{"query", "pump"}, {"limit", 1}})) == Texts{"which PUMP?"});
+  CHECK(texts(find(alice, "pump -leaking")) == Texts{"which PUMP?"});
+  CHECK(texts(find(alice, "\"at nine\"")) == Texts{"I come at nine"});
+  CHECK(find(alice, "!!!").empty());
+  CHECK(find(carol, "pump").empty());
+}
+
+TEST_CASE("search: what it refuses") {
+  Library library;
+  auto& alice = library.alice;
+  CHECK(refused(ask(alice, "search", {{"query", " "}})) == "BAD_PAYLOAD");
+  CHECK(refused(ask(alice, "search", Json::object())) == "BAD_PAYLOAD");
+  CHECK(refused(ask(alice, "search", {{"query", std::string(2'000, 'x')}})) == "TOO_LARGE");
+  CHECK(refused(ask(alice, "search", {{"query", "x"}, {"conv", "nobody"}})) == "USER_NOT_FOUND");
+  CHECK(refused(ask(alice, "search", {{"query", "x"}, {"conv", "No!"}})) == "USER_NOT_FOUND");
+  CHECK(refused(ask(library.carol, "search", {{"query", "x"}, {"conv", "ops"}})) == "NOT_MEMBER");
+  CHECK(hits(alice, {{"query", "x"}, {"conv", "carol"}}).empty());
+  Person sensor{"alice", library.instance.connect([&] {
+                  auto login = library.instance.login("alice");
+                  login.password = library.instance.token("alice", {.scope = 1});
+                  return login;
+                }())};
+  sensor.listen({"re.json/+"});
+  CHECK(refused(ask(sensor, "search", {{"query", "x"}})) == "FORBIDDEN");
+  CHECK(refused(ask(sensor, "mentions", Json::object())) == "FORBIDDEN");
+}
+
+TEST_CASE("search: edited, deleted, expired and left behind is not found") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  CHECK(alice.send("ops", "alpha first") == "stored 1");
+  CHECK(alice.send("ops", "alpha second") == "stored 2");
+  alice.publish("send.json/ops/short", R"({"text":"alpha third","ttl_s":3600})");
+  CHECK(alice.expect_text("ack/short") == "stored 3");
+  indexed(instance);
+  CHECK(find(bob, "alpha").size() == 3);
+  done(ask(alice, "msg.edit", {{"conv", "ops"}, {"seq", 1}, {"text", "beta first"}}));
+  CHECK(find(bob, "alpha first").empty());  // at once
+  done(ask(alice, "msg.delete", {{"conv", "ops"}, {"seq", 2}}));
+  CHECK(instance.database().number(
+            "SELECT count(*) FROM search_documents WHERE words @@ 'second'") == 0);
+  instance.database().query("UPDATE messages SET expires_at = now() WHERE seq = 3");
+  eventually("the third is gone", [&] { return find(bob, "alpha").empty(); });
+  indexed(instance);
+  CHECK(texts(find(bob, "beta")) == Texts{"beta first"});
+  eventually("its words are gone, too", [&] {
+    return instance.database().number(
+               "SELECT count(*) FROM search_documents WHERE words @@ 'alpha'") == 0;
+  });
+  alice.publish("send.json/ops/soon", R"({"text":"gamma","ttl_s":5})");
+  CHECK(alice.expect_text("ack/soon") == "stored 4");
+  indexed(instance);
+  CHECK(find(bob, "gamma").empty());  // it could go while it is being indexed
+  done(ask(bob, "room.leave", {{"room", "ops"}}));
+  CHECK(find(bob, "beta").empty());
+  CHECK(refused(ask(bob, "search", {{"query", "beta"}, {"conv", "ops"}})) == "NOT_MEMBER");
+}
+
+TEST_CASE("search: a new member finds of the past what the room lets him see") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  done(ask(alice, "room.set", {{"room", "ops"}, {"history", "joined"}}));
+  CHECK(alice.send("ops", "secret plan") == "stored 1");
+  done(ask(alice, "room.add", {{"room", "ops"}, {"users", {"carol"}}}));
+  CHECK(alice.send("ops", "public plan") == "stored 3");
+  indexed(instance);
+  CHECK(texts(find(carol, "plan")) == Texts{"public plan"});
+  CHECK(find(alice, "plan").size() == 2);
+  CHECK(find(alice, "added").empty());  // what the system says is not searched
+}
+
+TEST_CASE("mentions: of me, by time, also those that an edit brought") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  for (int i = 1; i <= 3; ++i) {
+    alice.publish(
+        "send.json/ops/m" + std::to_string(i),
+        Json{{"text", "hey " + std::to_string(i)}, {"mentions", {"bob", "carol", "nobody"}}}
+            .dump());
+    CHECK(alice.expect_text("ack/m" + std::to_string(i)) == with_number("stored ", i));
+  }
+  CHECK(alice.send("bob", "just you") == "stored 1");
+  done(ask(alice, "msg.edit",
+           {{"conv", "bob"}, {"seq", 1}, {"text", "you"}, {"mentions", {"bob"}}}));
+  indexed(instance);
+  const auto mentioned = [&](Person& person, const Json& request) {
+    return done(ask(person, "mentions", request))["messages"];
+  };
+  const Json all = mentioned(bob, Json::object());
+  REQUIRE(all.size() == 4);
+  CHECK(all[0]["text"] == "you");
+  CHECK(all[0]["conv"] == "alice");
+  CHECK(all[1]["text"] == "hey 3");
+  CHECK(all[1]["conv"] == "ops");
+  CHECK(all[1]["mentions"] == Json::parse(R"(["bob","carol","nobody"])"));
+  // Page by page nothing is left out, also of one millisecond.
+  Texts seen;
+  Json request{{"limit", 1}};
+  for (Json page = mentioned(bob, request); !page.empty(); page = mentioned(bob, request)) {
+    for (const auto& message : page) seen.push_back(message["text"]);
+    request["before"] = page.back()["time"];
+  }
+  CHECK(seen == Texts{"you", "hey 3", "hey 2", "hey 1"});
+  CHECK(mentioned(carol, Json::object()).empty());  // she is not in there
+  done(ask(alice, "msg.edit", {{"conv", "ops"}, {"seq", 2}, {"text", "hey"}}));
+  done(ask(alice, "msg.delete", {{"conv", "ops"}, {"seq", 3}}));
+  indexed(instance);
+  CHECK(mentioned(bob, Json::object()).size() == 2);
+  CHECK(refused(ask(bob, "mentions", {{"before", "yesterday"}})) == "BAD_PAYLOAD");
+}
+
+TEST_CASE("search, mentions: in protobuf") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  alice.publish(
+      "send.json/bob/a",
+      R"({"text":"see","mentions":["bob"],"attachments":[{"name":"plan.pdf","size":7}]})");
+  CHECK(alice.expect_text("ack/a") == "stored 1");
+  indexed(instance);
+  bob.publish("do.pb/search/s", "\x0a\x03see");
+  const std::string found = bob.expect_text("re.pb/s");
+  CHECK(found.find("<<see>>") != std::string::npos);
+  CHECK(found.find("plan.pdf") != std::string::npos);
+  bob.publish("do.pb/mentions/m", "");
+  CHECK(bob.expect_text("re.pb/m").find("plan.pdf") != std::string::npos);
+  bob.publish("do.pb/search/n", "");
+  CHECK(bob.expect_text("re.pb/n").find("BAD_PAYLOAD") != std::string::npos);
+}
+
+TEST_CASE("search: a worker that is killed again and again leaves nothing out") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  constexpr int count = 600;
+  for (int i = 0; i < count; ++i) {
+    alice.mqtt.publish_soon({.topic = alice.topic(i % 2 == 0 ? "send/bob" : "send/ops"),
+                             .payload = "needle " + std::to_string(i),
+                             .qos = 1});
+    if (i % 200 == 100) {
+      instance.worker().kill();
+      instance.start_worker();
+    }
+  }
+  CHECK(alice.mqtt.await_answers());
+  instance.settle();
+  indexed(instance);
+  CHECK(instance.database().number(
+            "SELECT count(*) FROM search_documents WHERE words @@ 'needle'") == count);
+  CHECK(hits(alice, {{"query", "needle"}, {"limit", 1'000}}).size() == 100);
+  CHECK(texts(find(bob, "needle 599")) == Texts{"needle 599"});
+}
+
+TEST_CASE(
+    "search: another configuration indexes everything anew; one that there is not stops the "
+    "worker") {
+  Library library{{.config = "[search]\nconfiguration = \"english\"\n"}};
+  auto& [instance, alice, bob, carol] = library;
+  CHECK(alice.send("bob", "leaking pumps") == "stored 1");
+  indexed(instance);
+  CHECK(texts(find(bob, "leak pump")) == Texts{"leaking pumps"});
+  instance.stop_worker();
+  std::string config = read_file(instance.config_path());
+  const auto set = [&](const std::string& from, const std::string& to) {
+    config.replace(config.find(from), from.size(), to);
+    write_file(instance.config_path(), config);
+  };
+  set("\"english\"", "\"klingon\"");
+  instance.worker().start();
+  CHECK(instance.worker().process().wait() == 1);
+  CHECK(instance.worker().log().find("search_configuration") != std::string::npos);
+  set("\"klingon\"", "\"simple\"");
+  instance.start_worker();
+  eventually("it is indexed anew", [&] {
+    return instance.database().number(
+               "SELECT count(*) FROM search_positions WHERE configuration = 'simple'") == 1;
+  });
+  CHECK(find(bob, "leak pump").empty());
+  CHECK(texts(find(bob, "leaking pumps")) == Texts{"leaking pumps"});
+}
+
+TEST_CASE("search: goes by the index, however much there is") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  CHECK(alice.send("ops", "something rare") == "stored 1");
+  indexed(instance);
+  auto& database = instance.database();
+  database.query(
+      "INSERT INTO search_documents SELECT 1000 + n % 3000, 1 + n / 3000, now(),"
+      " to_tsvector('simple', 'something ' || n) FROM generate_series(1, 60000) AS n");
+  database.query("ANALYZE search_documents");
+  database.query("SET plan_cache_mode = force_generic_plan");
+  database.query("SET enable_seqscan = off");
+  database.query(
+      "PREPARE q (tsquery, bigint[]) AS SELECT conversation_id FROM search_documents d"
+      " WHERE d.words @@ $1 AND ARRAY[d.conversation_id] && $2");
+  const auto plan = database.query("EXPLAIN EXECUTE q ('something', '{1,2,3}')");
+  std::string all;
+  for (const auto& line : plan) all += line[0] + "\n";
+  CAPTURE(all);
+  const auto condition = all.find("Index Cond");
+  REQUIRE(condition != std::string::npos);
+  CHECK(all.find("&&", condition) != std::string::npos);
+  CHECK(all.find("@@", condition) != std::string::npos);
+  CHECK(all.find("search_words") != std::string::npos);
+  CHECK(texts(find(alice, "something")) == Texts{"something rare"});
+}

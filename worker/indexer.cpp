@@ -1,0 +1,168 @@
+#include "worker/indexer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "core/wire.hpp"
+#include "worker/log.hpp"
+#include "worker/loop.hpp"
+
+namespace parley {
+namespace {
+
+constexpr auto every = std::chrono::milliseconds{100};
+constexpr std::size_t conversations_max = 16;  // at once
+constexpr std::int64_t messages_max = 100;     // of each
+constexpr std::size_t waiting_max = 100'000;
+constexpr std::int64_t heads_max = 5'000;  // at one look
+constexpr std::int64_t sweep_every_ms = 60'000;
+
+/// Who is mentioned in a message.
+std::vector<std::string> names_in(ConversationId conversation, const sql::IndexWork::Item& item) {
+  if (item.edited_mentions) {
+    return nlohmann::json::parse(*item.edited_mentions).get<std::vector<std::string>>();
+  }
+  Content content;
+  if (item.extra && !decode_content_rest(*item.extra, content)) {
+    log::error("event=bad_extra conversation={} seq={}", conversation.value, item.seq);
+  }
+  return std::move(content.mentions);
+}
+
+}  // namespace
+
+Indexer::Indexer(asio::io_context& loop, const std::string& uri, std::string configuration)
+    : configuration_{std::move(configuration)},
+      timer_{loop},
+      database_{loop, "search", uri, {&sql::limit_indexing}} {}
+
+void Indexer::start() {
+  database_.start();
+  tick();
+}
+
+void Indexer::stop() {
+  timer_.cancel();
+  database_.stop();
+}
+
+void Indexer::touched(ConversationId conversation) {
+  if (known_.size() >= waiting_max) {
+    swept_ = {};  // later, then: every head is looked at again
+    sweep_at_ = {};
+    return;
+  }
+  if (known_.insert(conversation).second) waiting_.push_back(conversation);
+}
+
+void Indexer::tick() {
+  timer_.expires_after(every);
+  timer_.async_wait([this](const asio::error_code& error) {
+    if (error) return;
+    work();
+    tick();
+  });
+}
+
+void Indexer::work() {
+  if (busy_ || !database_.ready()) return;
+  if (waiting_.empty()) {
+    sweep();
+    return;
+  }
+  std::vector<ConversationId> some;
+  const auto max = alone_ > 0 ? 1 : conversations_max;
+  if (alone_ > 0) --alone_;
+  while (!waiting_.empty() && some.size() < max) {
+    some.push_back(waiting_.front());
+    known_.erase(waiting_.front());
+    waiting_.pop_front();
+  }
+  index(std::move(some));
+}
+
+/// Finds what nobody has told: from before the start, or stored by others.
+void Indexer::sweep() {
+  if (mono_now() < sweep_at_) return;
+  busy_ = true;
+  database_.submit({sql::heads_behind(swept_, configuration_, heads_max)}, [this](auto result) {
+    busy_ = false;
+    if (result) {
+      swept(sql::heads_behind_of(result->at(0)));
+    } else {
+      failed({}, result.error());
+    }
+  });
+}
+
+void Indexer::swept(const sql::HeadsBehind& page) {
+  swept_ = page.last;
+  for (const auto conversation : page.behind) touched(conversation);
+  if (page.last.value == 0) sweep_at_ = {mono_now().value + sweep_every_ms};
+  work();
+}
+
+void Indexer::index(std::vector<ConversationId> conversations) {
+  busy_ = true;
+  auto query = sql::index_next(conversations, configuration_, messages_max);
+  std::vector<PgQuery> queries;
+  queries.push_back(std::move(query));
+  database_.submit(std::move(queries), [this, conversations](auto result) {
+    if (!result) {
+      busy_ = false;
+      failed(conversations, result.error());
+      return;
+    }
+    const auto behind = sql::index_work_of(result->at(0));
+    if (behind.empty()) {
+      busy_ = false;
+      work();
+      return;
+    }
+    write(conversations, behind);
+  });
+}
+
+void Indexer::write(const std::vector<ConversationId>& conversations,
+                    const std::vector<sql::IndexWork>& behind) {
+  std::vector<std::vector<std::vector<std::string>>> mentions;
+  std::vector<ConversationId> more;
+  for (const auto& one : behind) {
+    auto& of_one = mentions.emplace_back();
+    for (const auto& item : one.items) of_one.push_back(names_in(one.conversation, item));
+    if (one.more) more.push_back(one.conversation);
+  }
+  std::vector<PgQuery> queries;
+  queries.push_back(sql::index_messages(configuration_, behind, mentions));
+  database_.submit(std::move(queries), [this, conversations, more](auto result) {
+    busy_ = false;
+    if (!result) {
+      failed(conversations, result.error());
+      return;
+    }
+    if (std::exchange(failing_, false)) log::info("event=search_back");
+    for (const auto conversation : more) touched(conversation);
+    work();
+  });
+}
+
+/// Once more at the next tick. One conversation that fails alone is left to the next look at all.
+void Indexer::failed(const std::vector<ConversationId>& conversations, const PgFault& fault) {
+  if (!std::exchange(failing_, true)) {
+    log::warn("event=search_failed sqlstate={} err={}", fault.sqlstate, log::quoted(fault.what));
+  }
+  if (conversations.size() == 1 && fault.kind == PgFault::Kind::error) {
+    log::error("event=not_indexed conversation={} sqlstate={} err={}", conversations[0].value,
+               fault.sqlstate, log::quoted(fault.what));
+    return;
+  }
+  for (const auto conversation : conversations) {
+    if (!known_.insert(conversation).second) continue;
+    waiting_.push_front(conversation);
+    if (fault.kind == PgFault::Kind::error) ++alone_;
+  }
+}
+
+}  // namespace parley

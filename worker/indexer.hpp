@@ -1,0 +1,53 @@
+// Fills the search index beside the storing (schema/migrations/0011_search.sql): what is stored
+// costs nothing more for it. Each conversation has its own durable position, so that whatever
+// happens in between nothing is left out and nothing is in it twice.
+#pragma once
+
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
+#include <deque>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "core/ids.hpp"
+#include "worker/pg_link.hpp"
+#include "worker/statements_search.hpp"
+
+namespace parley {
+
+/// Loop thread.
+class Indexer {
+ public:
+  /// @param configuration  of the text search; another one than before indexes everything anew
+  Indexer(asio::io_context& loop, const std::string& uri, std::string configuration);
+
+  void start();
+  void stop();
+  /// Something in this conversation has changed.
+  void touched(ConversationId conversation);
+
+ private:
+  void tick();
+  void work();
+  void sweep();
+  void swept(const sql::HeadsBehind& page);
+  void index(std::vector<ConversationId> conversations);
+  void write(const std::vector<ConversationId>& conversations,
+             const std::vector<sql::IndexWork>& work);
+  void failed(const std::vector<ConversationId>& conversations, const PgFault& fault);
+
+  const std::string configuration_;
+  asio::steady_timer timer_;
+  PgLink database_;
+  bool busy_ = false;
+  // What is behind: bounded; what does not fit the next look at all heads finds.
+  std::deque<ConversationId> waiting_;
+  std::unordered_set<ConversationId> known_;  // the same
+  std::size_t alone_ = 0;  // so many of the first are tried one by one, as one of them fails
+  ConversationId swept_;   // the look at all heads has come so far
+  MonoMillis sweep_at_;    // when the next one begins
+  bool failing_ = false;
+};
+
+}  // namespace parley
