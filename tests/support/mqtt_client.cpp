@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 namespace parley::test {
@@ -234,7 +235,12 @@ std::string MqttClient::expect_text(const std::string& topic_filter, Deadline de
 
 std::vector<Publication> MqttClient::drain() {
   if (!ping()) throw std::runtime_error("drain: disconnected");
-  std::vector<Publication> all{received_.begin(), received_.end()};
+  return take();
+}
+
+std::vector<Publication> MqttClient::take() {
+  std::vector<Publication> all{std::make_move_iterator(received_.begin()),
+                               std::make_move_iterator(received_.end())};
   received_.clear();
   return all;
 }

@@ -63,6 +63,8 @@ class MqttClient {
   /// Everything that came and was not taken, after a PINGREQ came back: whatever the broker had
   /// for us before is in it.
   std::vector<Publication> drain();
+  /// Everything that came and was not taken, without waiting; also of a connection that has ended.
+  std::vector<Publication> take();
   /// PINGREQ and back. @return false if the connection ended
   bool ping(Deadline deadline = Deadline{});
 
