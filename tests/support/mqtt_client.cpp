@@ -68,13 +68,22 @@ bool MqttClient::wait_for(const std::function<bool()>& done, Deadline deadline) 
   return true;
 }
 
+void MqttClient::acknowledge(int qos, std::uint16_t packet_id) {
+  if (qos == 1) send_raw(encode_ack(PacketType::puback, packet_id));
+  if (qos == 2) send_raw(encode_ack(PacketType::pubrec, packet_id));
+}
+
+void MqttClient::resume_acks() {
+  acking_ = true;
+  for (const auto& [qos, packet_id] : std::exchange(withheld_, {})) acknowledge(qos, packet_id);
+}
+
 void MqttClient::handle_publish(const Packet& packet) {
   Publication publication = decode_publish(packet, version_);
-  if (acking_ && publication.qos == 1) {
-    send_raw(encode_ack(PacketType::puback, publication.packet_id));
-  }
-  if (acking_ && publication.qos == 2) {
-    send_raw(encode_ack(PacketType::pubrec, publication.packet_id));
+  if (acking_) {
+    acknowledge(publication.qos, publication.packet_id);
+  } else {
+    withheld_.emplace_back(publication.qos, publication.packet_id);
   }
   received_.push_back(std::move(publication));
 }

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/support/deadline.hpp"
@@ -79,6 +80,8 @@ class MqttClient {
   void drop();        // without: the will is due
   /// From now on publications with QoS 1 and 2 are not acknowledged.
   void withhold_acks() { acking_ = false; }
+  /// Acknowledges them now, in the order in which they came, and what comes from now on at once.
+  void resume_acks();
   /// Writes bytes as they are.
   void send_raw(std::string_view bytes);
 
@@ -86,6 +89,7 @@ class MqttClient {
   bool read_some(Deadline deadline);
   void handle(const Packet& packet);
   void handle_publish(const Packet& packet);
+  void acknowledge(int qos, std::uint16_t packet_id);
   bool wait_for(const std::function<bool()>& done, Deadline deadline);
   std::uint16_t next_packet_id();
   [[nodiscard]] std::string what_came() const;
@@ -105,6 +109,7 @@ class MqttClient {
   std::map<std::uint16_t, std::vector<std::uint8_t>> subacks_;
   std::map<std::uint16_t, int> answers_;
   std::deque<Publication> received_;
+  std::vector<std::pair<int, std::uint16_t>> withheld_;  // QoS, packet id
 };
 
 /// Whether an MQTT filter matches a topic.
