@@ -22,14 +22,23 @@ class AutoGot {
     UserId user;
     std::string device;
     ConversationId conversation;
-    Seq seq = 0;
+    Seq seq = 0;  // 0: no message
+    Rev rev = 0;  // 0: no event
   };
 
-  /// Begins to follow a session; without it `published` does nothing.
-  void follow(SessionNo session_no, UserId user, std::string device, std::int64_t after_ms);
-  [[nodiscard]] bool follows(SessionNo session_no) const { return sessions_.contains(session_no); }
+  /// Begins to follow a session, or goes on; without it `published` and `told` do nothing.
+  /// @param confirms  its device says itself which messages it holds
+  void follow(SessionNo session_no, UserId user, std::string device, std::int64_t after_ms,
+              bool confirms);
+  /// Whether its messages are taken for got.
+  [[nodiscard]] bool follows(SessionNo session_no) const;
   void published(SessionNo session_no, ConversationId conversation, Seq seq, MonoMillis now);
-  /// The session ended, or its device confirms by itself: what is not due yet is forgotten.
+  /// The same for an event. No client confirms those.
+  void told(SessionNo session_no, ConversationId conversation, Rev rev, MonoMillis now);
+  /// From here on its device says itself what it holds: messages that are not due yet are
+  /// forgotten.
+  void set_confirms(SessionNo session_no);
+  /// The session ended: what is not due yet is forgotten.
   void drop(SessionNo session_no) { sessions_.erase(session_no); }
   void clear() { sessions_.clear(); }
   /// Drops those that are not up any more.
@@ -46,13 +55,17 @@ class AutoGot {
   struct Bucket {
     MonoMillis begun_at;
     std::unordered_map<ConversationId, Seq> seqs;
+    std::unordered_map<ConversationId, Rev> revs;
   };
   struct Session {
     UserId user;
     std::string device;
     std::int64_t after_ms = 0;
+    bool confirms = false;
     std::deque<Bucket> buckets;  // some seconds each: bounded in number
   };
+  static Bucket& bucket(Session& session, MonoMillis now);
+
   std::unordered_map<SessionNo, Session> sessions_;
 };
 

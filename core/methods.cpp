@@ -10,6 +10,7 @@ const std::vector<Method>& methods() {
   using enum MethodTarget;
   using enum MethodWay;
   static const std::vector<Method> all{
+      {"sync", scope::receive, none, special},
       {"history", scope::receive, conv, special},
       {"receipts", scope::receive, conv, reads},
       {"room.create", scope::manage, new_room, changes},

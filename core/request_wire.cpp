@@ -32,6 +32,7 @@ const ProtoMessage* shape() {
 const std::map<std::string_view, Shape>& shapes() {
   using Reply = v1::Reply;
   static const std::map<std::string_view, Shape> all{
+      {"sync", {shape<v1::SyncRequest>(), Reply::kSyncFieldNumber}},
       {"receipts", {shape<v1::ReceiptsRequest>(), Reply::kReceiptsFieldNumber}},
       {"room.create", {shape<v1::RoomCreateRequest>(), Reply::kRoomCreateFieldNumber}},
       {"room.add", {shape<v1::RoomUsersRequest>(), Reply::kUsersFieldNumber}},

@@ -38,8 +38,9 @@ inline constexpr std::uint32_t state = 1U << 15;
 inline constexpr std::uint32_t inbox_any = inbox_text | inbox_json | inbox_pb;
 inline constexpr std::uint32_t sent_any = sent_json | sent_pb;
 inline constexpr std::uint32_t ack_any = ack_text | ack_json | ack_pb;
+inline constexpr std::uint32_t event_any = event_json | event_pb;
 /// Those that carry a conversation's contents: held back while a session is syncing.
-inline constexpr std::uint32_t content_any = inbox_any | sent_any | event_json | event_pb;
+inline constexpr std::uint32_t content_any = inbox_any | sent_any | event_any;
 /// What scope `send` alone may subscribe.
 inline constexpr std::uint32_t answers_any = ack_any | re_json | re_pb | rr | err;
 /// All but `state`, which counts only when subscribed by a filter of its own.

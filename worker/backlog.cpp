@@ -15,8 +15,9 @@ namespace {
 constexpr std::size_t active_max = 32;              // runs at once; the others wait
 constexpr std::int64_t page_max = 200;              // messages
 constexpr std::size_t page_bytes_max = 128 * 1024;  // as stored; about
+constexpr std::int64_t missed_max = 500;            // events without a rev
+constexpr Rev revs_factor = 4;                      // events go back so much further than messages
 constexpr auto retry_after = std::chrono::milliseconds{300};
-constexpr std::size_t events_max = 256;        // told while it catches up: beyond, the newest
 constexpr std::size_t live_max = 4'096;        // messages kept per session while it catches up
 constexpr std::size_t waiting_live_max = 256;  // … that is not at its turn yet
 }  // namespace
@@ -49,7 +50,7 @@ void Backlogs::changed(const link::Session& session) {
     return;
   }
   if (known == runs_.end()) {
-    needs_.positions.begin(session_no);
+    begin(session_no);
     auto& run = runs_.try_emplace(session_no, settings_.delivery).first->second;
     run.sync_no = session.sync_no;
     enqueue(session_no, run);
@@ -59,7 +60,7 @@ void Backlogs::changed(const link::Session& session) {
   if (run.sync_no == session.sync_no) return;
   // Once more, from the beginning: what was sent may have been lost on the broker's side, or have
   // gone to fewer subscriptions.
-  needs_.positions.begin(session_no);
+  begin(session_no);
   run.sync_no = session.sync_no;
   run.listed = false;
   if (run.state == State::active) {
@@ -77,11 +78,17 @@ void Backlogs::held(Run& run, const link::Session& session) {
     return;
   }
   if (run.anew || session.sync_no != run.sync_no) {
-    needs_.positions.begin(session.session_no);
+    begin(session.session_no);
     run.listed = false;
   }
   run.sync_no = session.sync_no;
   enqueue(session.session_no, run);
+}
+
+/// What it was sent before does not count any more.
+void Backlogs::begin(SessionNo session_no) {
+  needs_.positions.begin(session_no);
+  told_up_to_.erase(session_no);
 }
 
 void Backlogs::hold(SessionNo session_no) {
@@ -99,6 +106,7 @@ void Backlogs::hold(SessionNo session_no) {
 void Backlogs::drop(SessionNo session_no) {
   finished_.erase(session_no);
   blocked_.erase(session_no);
+  told_up_to_.erase(session_no);
   needs_.positions.drop(session_no);
   const auto found = runs_.find(session_no);
   if (found == runs_.end()) return;
@@ -117,6 +125,7 @@ void Backlogs::forget_gone() {
   }
   for (const auto session_no : gone) drop(session_no);
   std::erase_if(finished_, [&](const auto& entry) { return !is_up(entry.first); });
+  std::erase_if(told_up_to_, [&](const auto& entry) { return !is_up(entry.first); });
   needs_.positions.keep_only(is_up);
 }
 
@@ -125,6 +134,10 @@ void Backlogs::lost_sight() {
 }
 
 void Backlogs::enqueue(SessionNo session_no, Run& run) {
+  if (run.paused > 0) {
+    run.state = State::paused;
+    return;
+  }
   run.state = State::waiting;
   waiting_.push_back(session_no);
   next_waiting();
@@ -176,18 +189,26 @@ void Backlogs::list(SessionNo session_no) {
   }
   // What is stored from here on may or may not be in the answer: it is kept, and compared by seq.
   // An observer gets nothing from the database: for him it is kept since he subscribed.
-  if (run.listed || !session->device.empty()) run.live.clear();
+  if (run.listed || !session->device.empty()) {
+    run.live.clear();
+    run.events.clear();
+  }
   run.passed.clear();
   run.overflowed = false;
   std::vector<PgQuery> queries;
   if (!session->device.empty() && !run.listed)
     queries.push_back(sql::add_device(session->user_id, session->device));
   queries.push_back(sql::session_kind(session->user_id, session->device));
-  queries.push_back(sql::behind(session->user_id, session->device));
-  needs_.database.submit(std::move(queries), [this, session_no, id = run.id](auto result) {
+  queries.push_back(sql::behind(session->user_id, session->device, run.placed.has_value()));
+  const bool missed = (!run.listed || run.wants_missed) && (session->feeds & feed::event_any) != 0;
+  if (missed) {
+    queries.push_back(sql::missed_events(session->user_id, session->device,
+                                         run.placed.has_value() || run.placed_device, missed_max));
+  }
+  needs_.database.submit(std::move(queries), [this, session_no, id = run.id, missed](auto result) {
     if (!current(session_no, id)) return;
     if (result) {
-      listed(session_no, *result);
+      listed(session_no, *result, missed);
     } else {
       retry(session_no);
     }
@@ -222,8 +243,8 @@ void Backlogs::follow(SessionNo session_no) {
                              : sql::SessionKind{up->device.empty(), !up->device.empty()};
     if (kind.confirms) {
       // What was sent to it does not count any more, but the broker may still hold it.
-      if (needs_.positions.follows(session_no)) needs_.positions.begin(session_no);
-      needs_.auto_got.drop(session_no);
+      if (needs_.positions.follows(session_no)) begin(session_no);
+      needs_.auto_got.set_confirms(session_no);
       // Nobody knows what it has been sent and has not confirmed: from its mark on, again.
       hold(session_no);
       needs_.turn();
@@ -231,49 +252,86 @@ void Backlogs::follow(SessionNo session_no) {
     }
     needs_.positions.drop(session_no);
     if (!kind.observes) {
-      needs_.auto_got.follow(session_no, up->user_id, up->device, got_after_ms(up->keep_alive_s));
+      needs_.auto_got.follow(session_no, up->user_id, up->device, got_after_ms(up->keep_alive_s),
+                             false);
     }
   });
 }
 
-void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) {
+void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results, bool missed) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
   if (session == nullptr) {
     retry(session_no);
     return;
   }
-  const auto kind = sql::session_kind_of(results.at(results.size() - 2));
-  if (!needs_.positions.follows(session_no)) needs_.positions.begin(session_no);
-  if (kind.confirms) {
-    needs_.auto_got.drop(session_no);
-    needs_.positions.set_confirms(session_no, mono_now());
-  } else if (!kind.observes && !needs_.positions.confirms(session_no)) {
+  const auto rows = results.end() - (missed ? 3 : 2);
+  const auto kind = sql::session_kind_of(rows[0]);
+  if (!needs_.positions.follows(session_no)) begin(session_no);
+  if (kind.confirms) needs_.positions.set_confirms(session_no, mono_now());
+  if (!kind.observes) {
     needs_.auto_got.follow(session_no, session->user_id, session->device,
-                           got_after_ms(session->keep_alive_s));
+                           got_after_ms(session->keep_alive_s),
+                           needs_.positions.confirms(session_no));
   }
   run.todo.clear();
   run.observes = kind.observes;
   if (kind.observes) {
     needs_.positions.drop(session_no);
   } else {
-    for (auto& behind : sql::behind_of(results.back())) {
-      const auto position = needs_.positions.position(session_no, behind.conversation);
-      const auto confirmed = run.confirmed.find(behind.conversation);
-      behind.got_seq = std::max(behind.got_seq, position.value_or(0));
-      if (confirmed != run.confirmed.end()) {
-        behind.got_seq = std::max(behind.got_seq, std::min(confirmed->second, behind.last_seq));
+    plan(*session, run, rows[1]);
+    if (missed) {
+      run.wants_missed = false;
+      run.missed.clear();
+      for (auto& row : sql::events_of(rows[2])) {
+        run.missed.push_back({std::move(row.conv), row.rev, row.time, std::move(row.what)});
       }
-      if (behind.got_seq >= behind.last_seq || !covers(*session, behind.conv)) continue;
-      if (!run.listed && behind.last_seq - behind.got_seq > settings_.sync_messages_max) {
-        behind.got_seq = behind.last_seq - settings_.sync_messages_max;
-        truncated(*session, behind, behind.got_seq + 1);
-      }
-      run.todo.push_back(std::move(behind));
     }
   }
   run.listed = true;
   next_page(session_no);
+}
+
+/// What is to be sent, in the order of conversations.
+void Backlogs::plan(const link::Session& session, Run& run, const PgRows& rows) {
+  for (auto& behind : sql::behind_of(rows)) {
+    positions_of(session, run, behind);
+    const bool lacks = behind.got_seq < behind.last_seq || behind.got_rev < behind.last_rev;
+    if (!lacks) continue;
+    if (!run.listed) limit(session, behind);
+    run.todo.push_back(std::move(behind));
+  }
+}
+
+/// What this session was sent already, or has said that it holds, beside what the database knows.
+void Backlogs::positions_of(const link::Session& session, Run& run, sql::Behind& behind) {
+  const auto id = behind.conversation;
+  const auto confirmed = run.confirmed.find(id);
+  behind.got_seq =
+      std::max(behind.got_seq, needs_.positions.position(session.session_no, id).value_or(0));
+  if (confirmed != run.confirmed.end()) {
+    behind.got_seq = std::max(behind.got_seq, std::min(confirmed->second, behind.last_seq));
+  }
+  if (run.placed && run.placed->contains(id)) {
+    behind.got_seq = std::max(behind.got_seq, run.placed->at(id).got_seq);
+    behind.got_rev = std::max(behind.got_rev, run.placed->at(id).got_rev);
+  }
+  if (const auto told = told_up_to_.find(session.session_no); told != told_up_to_.end()) {
+    const auto up_to = told->second.find(id);
+    if (up_to != told->second.end()) behind.got_rev = std::max(behind.got_rev, up_to->second);
+  }
+  if (!covers(session, behind.conv)) behind.got_seq = behind.last_seq;
+  if ((session.feeds & feed::event_any) == 0) behind.got_rev = behind.last_rev;
+}
+
+/// No flood: older messages are in history, and what was told of them is seen there.
+void Backlogs::limit(const link::Session& session, sql::Behind& behind) {
+  const auto most = settings_.sync_messages_max;
+  const bool many_messages = behind.last_seq > behind.got_seq + most;
+  const bool many_events = behind.last_rev > behind.got_rev + revs_factor * most;
+  if (many_events) behind.got_rev = behind.last_rev - revs_factor * most;
+  if (many_messages) behind.got_seq = behind.last_seq - most;
+  if (many_messages || many_events) truncated(session, behind, behind.got_seq + 1);
 }
 
 void Backlogs::truncated(const link::Session& session, const sql::Behind& behind, Seq from) {
@@ -299,19 +357,31 @@ void Backlogs::next_page(SessionNo session_no) {
     retry(session_no);
     return;
   }
-  while (!run.todo.empty() && run.todo.front().got_seq >= run.todo.front().last_seq) {
-    run.todo.pop_front();
-  }
-  if (run.todo.empty()) {
+  const auto through = [](const sql::Behind& behind) {
+    return behind.got_seq >= behind.last_seq && behind.got_rev >= behind.last_rev;
+  };
+  while (!run.todo.empty() && through(run.todo.front())) run.todo.pop_front();
+  if (run.todo.empty() && run.missed.empty()) {
     settle(session_no);
     return;
   }
-  const auto each = std::max(1U, packets_of(*session));
-  const auto messages = std::min(page_max, allowance(session_no) / each);
-  if (messages <= 0) {
+  const auto packets = allowance(session_no);
+  if (packets < std::max(1U, packets_of(*session))) {
     block(session_no, run);
-    return;
+  } else if (run.todo.empty()) {
+    next_missed(session_no, packets);
+  } else if (run.todo.front().got_seq < run.todo.front().last_seq) {
+    next_messages(session_no, packets);
+  } else {
+    next_events(session_no, packets);
   }
+}
+
+/// @param packets  at most so many
+void Backlogs::next_messages(SessionNo session_no, std::int64_t packets) {
+  const auto* session = needs_.sessions.find(session_no);
+  const auto& run = runs_.at(session_no);
+  const auto messages = std::min(page_max, packets / std::max(1U, packets_of(*session)));
   const auto& behind = run.todo.front();
   const sql::MessageRange range{behind.conversation, session->user_id, behind.got_seq,
                                 behind.last_seq + 1, messages,         false};
@@ -364,7 +434,11 @@ void Backlogs::page(SessionNo session_no, const std::vector<sql::MessageRow>& ro
     next_page(session_no);
     return;
   }
-  // One page at a time: the plugin sets the pace, too.
+  wait_for_plugin(session_no, run);
+}
+
+/// One page at a time: the plugin sets the pace, too.
+void Backlogs::wait_for_plugin(SessionNo session_no, Run& run) {
   run.wait_for = needs_.plugin.filling_total();
   unapplied_.push_back(session_no);
 }
@@ -434,23 +508,17 @@ void Backlogs::settle(SessionNo session_no) {
   });
 }
 
-void Backlogs::told(const link::Session& session, const std::shared_ptr<const Event>& event) {
-  const auto found = runs_.find(session.session_no);
-  if (found == runs_.end()) return;
-  auto& events = found->second.events;
-  if (events.size() >= events_max) events.pop_front();
-  events.push_back(event);
-}
-
 void Backlogs::finish(SessionNo session_no) {
   const auto found = runs_.find(session_no);
   const auto sync_no = found->second.sync_no;
   if (const auto* session = needs_.sessions.find(session_no); session != nullptr) {
-    for (const auto& event : found->second.events) {
-      for (auto& delivery : deliver_event(*event, session->feeds, {session->user}, session_no)) {
-        needs_.plugin.deliver(std::move(delivery));
-      }
+    for (const auto& told : found->second.events) {
+      auto& up_to = told_up_to_[session_no][told.conversation];
+      if (told.event->rev <= up_to) continue;  // the database has shown it, too
+      send_event(*session, *told.event);
+      told_live(*session, told.conversation, told.event->rev);
     }
+    for (const auto& [about, event] : found->second.unnumbered) send_event(*session, *event);
   }
   crash_point(CrashPoint::worker_before_sync_done);
   runs_.erase(found);

@@ -9,11 +9,14 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "core/auto_got.hpp"
@@ -26,6 +29,7 @@
 #include "worker/lanes.hpp"
 #include "worker/pg_link.hpp"
 #include "worker/plugin_link.hpp"
+#include "worker/statements_sync.hpp"
 
 namespace parley {
 
@@ -66,7 +70,12 @@ class Backlogs {
   void stored(const link::Session& session, const std::shared_ptr<const StoredMessage>& message,
               bool is_room, std::string_view conv);
   /// An event has just been told: this session is syncing, and gets it behind its backlog.
-  void told(const link::Session& session, const std::shared_ptr<const Event>& event);
+  /// @param conversation  0: the event is none of its revs
+  /// @param about         then: it replaces an earlier one that says the same of that conversation
+  void told(const link::Session& session, const std::shared_ptr<const Event>& event,
+            ConversationId conversation, const std::string& about);
+  /// The same for one that gets it live.
+  void told_live(const link::Session& session, ConversationId conversation, Rev rev);
   /// The same as stored() for one that gets it live.
   void live(const link::Session& session, const StoredMessage& message);
   /// Holds back those that have been given as much as they may have on their way. Call it when a
@@ -74,6 +83,13 @@ class Backlogs {
   void hold_full();
   /// A client has said up to where it holds a conversation.
   void got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms);
+  /// The session has now subscribed events, beside an inbox: it gets those that it missed.
+  void events_begin(SessionNo session_no);
+  /// A `sync` is being carried out for the session: nothing more is sent to it.
+  void pause(SessionNo session_no);
+  /// It has been. Goes on from where the device is now; nothing if that has not changed.
+  /// @param placed  for a session without a device, for which the database remembers nothing
+  void resume(SessionNo session_no, const std::vector<sql::Placed>* placed);
   /// The plugin has carried out some more: go on where that was waited for.
   void applied();
 
@@ -88,6 +104,11 @@ class Backlogs {
     waiting,  // for its turn
     active,   // asks, sends
     blocked,  // as much is on its way as may be
+    paused,   // until it is known where the device is
+  };
+  struct Told {
+    std::shared_ptr<const Event> event;
+    ConversationId conversation;
   };
   struct Run {
     explicit Run(const DeliveryConfig& config) : pace{config.paced_per_s, config.unconfirmed_max} {}
@@ -98,30 +119,49 @@ class Backlogs {
     bool anew = false;          // … the plugin itself began again: what was sent live is not sure
     std::deque<sql::Behind> todo;
     std::unordered_map<ConversationId, Seq>
-        confirmed;                                    // meanwhile: the database may not say so yet
-    std::unordered_map<ConversationId, Seq> passed;   // of todo: up to where it was sent
-    std::deque<Live> live;                            // stored meanwhile; bounded
-    std::deque<std::shared_ptr<const Event>> events;  // told meanwhile; bounded
-    bool overflowed = false;                          // … and not all of it is there
+        confirmed;                                   // meanwhile: the database may not say so yet
+    std::unordered_map<ConversationId, Seq> passed;  // of todo: up to where it was sent
+    std::deque<Live> live;                           // stored meanwhile; bounded
+    std::deque<Told> events;                         // told meanwhile, with a rev; bounded
+    bool overflowed = false;                         // … and not all of it is there
+    std::map<std::pair<std::string, std::string>, std::shared_ptr<const Event>>
+        unnumbered;            // told meanwhile, by conv and what they are about; bounded
+    std::deque<Event> missed;  // … and before: to be sent
+    std::uint32_t paused = 0;
+    bool wants_missed = false;   // … it has subscribed them just now
+    bool placed_device = false;  // a `sync` has said where it is
+    std::optional<std::unordered_map<ConversationId, sql::Placed>>
+        placed;                  // … of a session without a device: here
     bool observes = false;       // gets only what is new, and that from here alone
     bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
     MonoMillis blocked_at;
     BacklogPace pace;  // packets that nobody confirms
   };
+  void begin(SessionNo session_no);
   void held(Run& run, const link::Session& session);
   void hold(SessionNo session_no);
+  void hold_anew(SessionNo session_no);
   void enqueue(SessionNo session_no, Run& run);
   void next_waiting();
   void block(SessionNo session_no, Run& run);
   void ask(SessionNo session_no);
   void list(SessionNo session_no);
-  void listed(SessionNo session_no, const std::vector<PgRows>& results);
+  void listed(SessionNo session_no, const std::vector<PgRows>& results, bool missed);
   void next_page(SessionNo session_no);
+  void next_messages(SessionNo session_no, std::int64_t packets);
   void page(SessionNo session_no, const std::vector<sql::MessageRow>& rows, bool last);
+  void next_events(SessionNo session_no, std::int64_t packets);
+  void event_page(SessionNo session_no, const std::vector<sql::EventRow>& rows, bool last);
+  void next_missed(SessionNo session_no, std::int64_t packets);
+  void wait_for_plugin(SessionNo session_no, Run& run);
+  void positions_of(const link::Session& session, Run& run, sql::Behind& behind);
+  void plan(const link::Session& session, Run& run, const PgRows& rows);
+  std::uint32_t send_event(const link::Session& session, const Event& event);
   bool send(const link::Session& session, Run& run, const StoredMessage& message, bool is_room,
             std::string_view conv);
   [[nodiscard]] std::int64_t allowance(SessionNo session_no);
+  void limit(const link::Session& session, sql::Behind& behind);
   void truncated(const link::Session& session, const sql::Behind& behind, Seq from);
   void settle(SessionNo session_no);
   void finish(SessionNo session_no);
@@ -145,6 +185,8 @@ class Backlogs {
   Needs needs_;
   const Settings settings_;
   std::unordered_map<SessionNo, Run> runs_;
+  /// Up to which rev a session was told; what it was told before it came is not there.
+  std::unordered_map<SessionNo, std::unordered_map<ConversationId, Rev>> told_up_to_;
   std::deque<SessionNo> waiting_;  // may name some that are gone
   std::unordered_set<SessionNo> blocked_;
   std::vector<SessionNo> unapplied_;  // active, with wait_for; may name some that are gone

@@ -116,6 +116,7 @@ void Backlogs::tick() {
     for (const auto session_no : due_now()) {
       if (runs_.contains(session_no)) continue;  // it was blocked, and has room now
       log::info("event=redeliver session={}", session_no);
+      told_up_to_.erase(session_no);  // what was lost with them is not known
       hold(session_no);
     }
     wake_blocked();
@@ -126,10 +127,10 @@ void Backlogs::tick() {
 
 void Backlogs::got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms) {
   const auto now = mono_now();
-  if (confirms) needs_.auto_got.drop(session_no);
+  if (confirms) needs_.auto_got.set_confirms(session_no);
   if (confirms && !needs_.positions.confirms(session_no)) {
     const bool seen = needs_.positions.follows(session_no);
-    if (!seen) needs_.positions.begin(session_no);
+    if (!seen) begin(session_no);
     needs_.positions.set_confirms(session_no, now);
     if (!seen) hold(session_no);  // what it was sent before is not known
   }

@@ -7,16 +7,17 @@
 
 #include "core/fault_point.hpp"
 #include "worker/log.hpp"
+#include "worker/loop.hpp"
 
 namespace parley {
 namespace {
 constexpr auto every = std::chrono::milliseconds{100};
+constexpr std::int64_t apart_ms = 600;  // batches: at most two in a second, unless somebody waits
 constexpr std::size_t batch_max = 1'000;
 }  // namespace
 
-Cursors::Cursors(asio::io_context& loop, const std::string& uri,
-                 std::function<void(const Origin&)> done)
-    : done_{std::move(done)}, timer_{loop}, database_{loop, "cursors", uri} {}
+Cursors::Cursors(asio::io_context& loop, const std::string& uri, Handlers handlers)
+    : handlers_{std::move(handlers)}, timer_{loop}, database_{loop, "cursors", uri} {}
 
 void Cursors::start() {
   database_.start();
@@ -36,6 +37,7 @@ Cursors::Waiting& Cursors::add(const sql::MarkUpdate& update) {
   known.conversation = update.conversation;
   known.got_seq = std::max(known.got_seq, update.got_seq);
   known.read_seq = std::max(known.read_seq, update.read_seq);
+  known.got_rev = std::max(known.got_rev, update.got_rev);
   known.published = known.published || update.published;
   known.confirms = known.confirms || update.confirms;
   return waiting;
@@ -51,7 +53,7 @@ void Cursors::tick() {
   timer_.expires_after(every);
   timer_.async_wait([this](const asio::error_code& error) {
     if (error) return;
-    flush();
+    if (mono_now().value - sent_at_.value >= apart_ms) flush();
     tick();
   });
 }
@@ -76,6 +78,7 @@ void Cursors::flush() {
   }
   after_this_ = std::exchange(after_next_, {});
   busy_ = true;
+  sent_at_ = mono_now();
   send(std::move(batch));
 }
 
@@ -92,32 +95,35 @@ void Cursors::send(std::vector<Waiting> batch) {
   for (const auto& update : updates) {
     if (update.confirms) queries.push_back(sql::add_device(update.user, update.device));
   }
+  const auto moved_at = queries.size();
   queries.push_back(sql::raise_user_marks(updates));
   queries.push_back(sql::raise_device_marks(updates));
   if (confirms) queries.push_back(sql::set_confirms(updates));
   auto kept = std::make_shared<std::vector<Waiting>>(std::move(batch));
   auto begun = std::exchange(begins_, {});
-  database_.submit(std::move(queries), [this, kept, begun = std::move(begun)](auto result) {
-    busy_ = false;
-    if (result) {
-      crash_point(CrashPoint::worker_after_marks);
-      for (const auto& one : *kept) {
-        for (const auto& origin : one.origins) done_(origin);
-      }
-      for (const auto& fn : std::exchange(after_this_, {})) fn();
-      if (!after_next_.empty()) flush();
-      return;
-    }
-    // Cursors only rise: raising them again with what came meanwhile is the same.
-    log::warn("event=cursors_failed err={}", log::quoted(result.error().what));
-    begins_.insert(begun.begin(), begun.end());
-    for (auto& one : *kept) {
-      auto& waiting = add(one.update);
-      waiting.origins.insert(waiting.origins.end(), one.origins.begin(), one.origins.end());
-    }
-    after_next_.insert(after_next_.end(), after_this_.begin(), after_this_.end());
-    after_this_.clear();
-  });
+  database_.submit(
+      std::move(queries), [this, kept, moved_at, begun = std::move(begun)](auto result) {
+        busy_ = false;
+        if (result) {
+          crash_point(CrashPoint::worker_after_marks);
+          for (const auto& one : *kept) {
+            for (const auto& origin : one.origins) handlers_.done(origin);
+          }
+          handlers_.moved(sql::moved_of(result->at(moved_at)));
+          for (const auto& fn : std::exchange(after_this_, {})) fn();
+          if (!after_next_.empty()) flush();
+          return;
+        }
+        // Cursors only rise: raising them again with what came meanwhile is the same.
+        log::warn("event=cursors_failed err={}", log::quoted(result.error().what));
+        begins_.insert(begun.begin(), begun.end());
+        for (auto& one : *kept) {
+          auto& waiting = add(one.update);
+          waiting.origins.insert(waiting.origins.end(), one.origins.begin(), one.origins.end());
+        }
+        after_next_.insert(after_next_.end(), after_this_.begin(), after_this_.end());
+        after_this_.clear();
+      });
 }
 
 }  // namespace parley

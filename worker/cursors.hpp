@@ -5,6 +5,7 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <functional>
+#include <limits>
 #include <map>
 #include <set>
 #include <string>
@@ -20,8 +21,13 @@ namespace parley {
 
 class Cursors {
  public:
-  /// @param done  called for the origin of each raised mark, once it is committed
-  Cursors(asio::io_context& loop, const std::string& uri, std::function<void(const Origin&)> done);
+  struct Handlers {
+    /// For the origin of each raised mark, once it is committed.
+    std::function<void(const Origin&)> done;
+    /// Users' cursors that have risen, committed.
+    std::function<void(const std::vector<sql::MovedCursor>&)> moved;
+  };
+  Cursors(asio::io_context& loop, const std::string& uri, Handlers handlers);
 
   void start();
   void stop();
@@ -48,12 +54,13 @@ class Cursors {
   void tick();
   void send(std::vector<Waiting> batch);
 
-  std::function<void(const Origin&)> done_;
+  const Handlers handlers_;
   asio::steady_timer timer_;
   PgLink database_;
   std::map<Key, Waiting> waiting_;
   std::set<std::pair<UserId, std::string>> begins_;  // with the next batch
   bool busy_ = false;
+  MonoMillis sent_at_{std::numeric_limits<std::int32_t>::min()};
   std::vector<std::function<void()>> after_this_;  // the batch that is on its way
   std::vector<std::function<void()>> after_next_;  // the one that takes all that is waiting
 };

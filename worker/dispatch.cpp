@@ -214,7 +214,7 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
   update.published = true;
   update.confirms = !topic.read && !record.device.empty();
   (topic.read ? update.read_seq : update.got_seq) = *seq;
-  if (update.confirms) needs_.auto_got.drop(record.session_no);
+  if (update.confirms) needs_.auto_got.set_confirms(record.session_no);
   needs_.resolver.resolve(
       record.user_id, std::string{topic.conv}, false,
       [this, origin, record, update](const sql::Resolved& resolved) mutable {

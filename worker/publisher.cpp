@@ -7,10 +7,6 @@
 #include "worker/log.hpp"
 
 namespace parley {
-namespace {
-constexpr std::uint32_t event_any = feed::event_json | feed::event_pb;
-}  // namespace
-
 std::uint32_t Publisher::feeds_of(std::string_view user) const {
   // Not knowing who is there costs some publishes that nobody gets, never a message.
   return plugin_.sessions_sure() ? sessions_.feeds_of(user) : feed::all_but_state;
@@ -43,23 +39,31 @@ void Publisher::event(const Event& event, const Conversation& conversation) {
   all.conv = conversation.room;
   std::vector<std::string> names;
   for (const auto& member : conversation.members) {
-    if ((feeds_of(member.name) & event_any) == 0) continue;
+    if ((feeds_of(member.name) & feed::event_any) == 0) continue;
     if (conversation.is_room) {
       names.push_back(member.name);
       continue;
     }
     Event one = event;
     one.conv = conv_for(conversation, member.user);
-    event_to(member.name, one);
+    tell(one, {member.name}, conversation.conversation, {});
   }
-  if (!names.empty()) tell(all, names);
+  if (!names.empty()) tell(all, names, conversation.conversation, {});
 }
 
-void Publisher::event_to(const std::string& user, const Event& event) { tell(event, {user}); }
+void Publisher::event_to(const std::string& user, const Event& event) {
+  tell(event, {user}, {}, event.what);
+}
 
-void Publisher::tell(const Event& event, const std::vector<std::string>& to) {
+void Publisher::receipt(const std::vector<std::string>& to, const Event& event,
+                        const std::string& of) {
+  tell(event, to, {}, of);
+}
+
+void Publisher::tell(const Event& event, const std::vector<std::string>& to,
+                     ConversationId conversation, const std::string& about) {
   std::uint32_t feeds = 0;
-  for (const auto& name : to) feeds |= feeds_of(name) & event_any;
+  for (const auto& name : to) feeds |= feeds_of(name) & feed::event_any;
   if (feeds == 0) return;
   auto deliveries = deliver_event(event, feeds, to);
   if (deliveries.empty()) {
@@ -71,7 +75,12 @@ void Publisher::tell(const Event& event, const std::vector<std::string>& to) {
   for (const auto& name : to) {
     for (const auto session_no : sessions_.of(name)) {
       const auto* session = sessions_.find(session_no);
-      if (session->syncing && (session->feeds & event_any) != 0) backlogs_.told(*session, kept);
+      if ((session->feeds & feed::event_any) == 0) continue;
+      if (session->syncing) {
+        backlogs_.told(*session, kept, conversation, about);
+      } else {
+        backlogs_.told_live(*session, conversation, event.rev);
+      }
     }
   }
 }

@@ -29,11 +29,14 @@ class Publisher {
   void event(const Event& event, const Conversation& conversation);
   /// See Backlogs::hold_full.
   void hold_full() { backlogs_.hold_full(); }
-  /// To one user.
+  /// To somebody who is told beside the members, or of no conversation.
   void event_to(const std::string& user, const Event& event);
+  /// How far somebody has got and read, to users who call the conversation `event.conv`.
+  void receipt(const std::vector<std::string>& to, const Event& event, const std::string& of);
 
  private:
-  void tell(const Event& event, const std::vector<std::string>& to);
+  void tell(const Event& event, const std::vector<std::string>& to, ConversationId conversation,
+            const std::string& about);
 
   PluginLink& plugin_;
   Sessions& sessions_;

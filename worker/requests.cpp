@@ -96,7 +96,7 @@ void Requests::admit(const Shared& request, const link::InboundRecord& record,
     return;
   }
   if (method.way == MethodWay::special) {
-    history(request, record.payload);
+    method.name == "sync" ? sync(request, record) : history(request, record.payload);
     return;
   }
   auto json = request_json(method.name, topic.format, record.payload);
@@ -162,6 +162,10 @@ void Requests::resolved(const Shared& request, bool room, const sql::Resolved& f
 void Requests::located(const Shared& request, ConversationId conversation) {
   if (const auto place = std::exchange(request->place, nullptr); place != nullptr) {
     needs_.in_order.ready(place, [this, request, conversation] { change(request, conversation); });
+  } else if (request->method->name == "receipts") {
+    // What was said before it counts.
+    needs_.cursors.after_raised(
+        [this, request, conversation] { carry_out(request, conversation); });
   } else {
     carry_out(request, conversation);
   }
@@ -253,6 +257,26 @@ void Requests::history(const Shared& request, std::string_view payload) {
                  ended(request);
                  needs_.turn();
                });
+}
+
+void Requests::sync(const Shared& request, const link::InboundRecord& record) {
+  const auto json = request_json("sync", request->to.format, record.payload);
+  if (!json) {
+    fail(request, json.error().code, json.error().detail);
+    return;
+  }
+  request->open = true;
+  needs_.syncs.take(request->asker, record.session_no, *json,
+                    [this, request](const std::variant<ReplyFailed, std::string>& result) {
+                      if (const auto* json_result = std::get_if<std::string>(&result)) {
+                        answer(request, {"", "", *json_result});
+                      } else {
+                        const auto& failure = std::get<ReplyFailed>(result);
+                        fail(request, failure.code, failure.detail);
+                      }
+                      ended(request);
+                      needs_.turn();
+                    });
 }
 
 void Requests::answer(const Shared& request, const sql::Outcome& outcome) {

@@ -21,6 +21,7 @@
 #include "worker/plugin_link.hpp"
 #include "worker/publisher.hpp"
 #include "worker/statements_requests.hpp"
+#include "worker/sync.hpp"
 
 namespace parley {
 
@@ -34,6 +35,8 @@ class Requests {
     Publisher& publisher;
     InOrder& in_order;  // of what goes into the lanes
     const Attendance& attendance;
+    Syncs& syncs;
+    Cursors& cursors;
     std::function<void()> turn;  // something was delivered outside a turn: end it
   };
   Requests(asio::io_context& loop, const Config& config, Needs needs);
@@ -62,6 +65,7 @@ class Requests {
   void admit(const Shared& request, const link::InboundRecord& record, const DoTopic& topic);
   void run(const Shared& request);
   void history(const Shared& request, std::string_view payload);
+  void sync(const Shared& request, const link::InboundRecord& record);
   void look_again(const Shared& request, const link::InboundRecord& record, const DoTopic& topic);
   void resolved(const Shared& request, bool room, const sql::Resolved& found);
   void located(const Shared& request, ConversationId conversation);

@@ -153,27 +153,31 @@ ON CONFLICT DO NOTHING)sql"};
 const PgStatement raise_user_marks_statement{"raise_user_marks", R"sql(
 UPDATE members m
 SET got_seq = GREATEST(m.got_seq, LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)),
-    read_seq = GREATEST(m.read_seq, LEAST(i.read_seq, h.last_seq))
+    read_seq = GREATEST(m.read_seq, LEAST(i.read_seq, h.last_seq)),
+    cursor_at = statement_timestamp()
 FROM (SELECT user_id, conversation_id, max(got_seq) AS got_seq, max(read_seq) AS read_seq
       FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[])
            AS u(user_id, device, conversation_id, got_seq, read_seq, published)
       WHERE published OR device <> '' OR NOT EXISTS (SELECT FROM devices d WHERE d.user_id = u.user_id)
       GROUP BY user_id, conversation_id ORDER BY conversation_id, user_id) i
 JOIN conversation_heads h ON h.conversation_id = i.conversation_id
+JOIN members old ON old.conversation_id = i.conversation_id AND old.user_id = i.user_id
 WHERE m.conversation_id = i.conversation_id AND m.user_id = i.user_id
-  AND (m.got_seq < LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq) OR m.read_seq < LEAST(i.read_seq, h.last_seq)))sql"};
+  AND (m.got_seq < LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq) OR m.read_seq < LEAST(i.read_seq, h.last_seq))
+RETURNING m.conversation_id, m.user_id, old.got_seq, m.got_seq, old.read_seq, m.read_seq)sql"};
 
 const PgStatement raise_device_marks_statement{"raise_device_marks", R"sql(
-INSERT INTO device_marks AS d (user_id, device, conversation_id, got_seq)
-SELECT i.user_id, i.device, i.conversation_id, LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)
-FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
-     AS i(user_id, device, conversation_id, got_seq, read_seq)
+INSERT INTO device_marks AS d (user_id, device, conversation_id, got_seq, got_rev)
+SELECT i.user_id, i.device, i.conversation_id, LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq),
+       LEAST(i.got_rev, h.last_rev)
+FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+     AS i(user_id, device, conversation_id, got_seq, read_seq, got_rev)
 JOIN conversation_heads h ON h.conversation_id = i.conversation_id
 JOIN members m ON m.conversation_id = i.conversation_id AND m.user_id = i.user_id
-WHERE i.device <> '' AND GREATEST(i.got_seq, i.read_seq) > 0
+WHERE i.device <> '' AND GREATEST(i.got_seq, i.read_seq, i.got_rev) > 0
 ORDER BY i.user_id, i.device, i.conversation_id
 ON CONFLICT (user_id, device, conversation_id) DO UPDATE
-SET got_seq = GREATEST(d.got_seq, EXCLUDED.got_seq))sql"};
+SET got_seq = GREATEST(d.got_seq, EXCLUDED.got_seq), got_rev = GREATEST(d.got_rev, EXCLUDED.got_rev))sql"};
 
 const PgStatement set_confirms_statement{"set_confirms", R"sql(
 UPDATE devices d SET confirms = true
@@ -192,22 +196,6 @@ ON CONFLICT DO NOTHING)sql"};
 const PgStatement session_kind_statement{"session_kind", R"sql(
 SELECT $2 = '' AND EXISTS (SELECT FROM devices WHERE user_id = $1),
        COALESCE((SELECT confirms FROM devices WHERE user_id = $1 AND device = $2), false))sql"};
-
-const PgStatement behind_statement{"behind", R"sql(
-SELECT c.conversation_id, CASE WHEN c.kind = 'room' THEN c.name ELSE peer.name END, c.kind = 'room',
-       GREATEST(position.got_seq, period.joined_seq, h.first_seq - 1), h.last_seq, h.last_rev
-FROM user_conversations uc
-JOIN conversations c ON c.conversation_id = uc.conversation_id
-JOIN conversation_heads h ON h.conversation_id = c.conversation_id
-JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = uc.user_id
-LEFT JOIN device_marks d ON d.user_id = uc.user_id AND d.device = $2 AND d.conversation_id = c.conversation_id
-CROSS JOIN LATERAL (SELECT CASE WHEN $2 = '' THEN m.got_seq ELSE COALESCE(d.got_seq, 0) END AS got_seq) AS position
-CROSS JOIN LATERAL (SELECT min(joined_seq) AS joined_seq FROM membership_periods p
-                    WHERE p.conversation_id = c.conversation_id AND p.user_id = uc.user_id) AS period
-LEFT JOIN direct_pairs pair ON c.kind = 'direct' AND pair.conversation_id = c.conversation_id
-LEFT JOIN users peer ON peer.user_id = CASE WHEN pair.user_lo = uc.user_id THEN pair.user_hi ELSE pair.user_lo END
-WHERE uc.user_id = $1 AND h.last_seq > GREATEST(position.got_seq, period.joined_seq, h.first_seq - 1)
-ORDER BY c.conversation_id)sql"};
 
 // Expired ones are left out, also when the sweeper has not come by yet.
 #define PARLEY_MESSAGE_RANGE(direction)                                                            \
@@ -228,7 +216,7 @@ const PgStatement is_member_statement{
     "is_member", "SELECT EXISTS (SELECT FROM members WHERE conversation_id = $1 AND user_id = $2)"};
 
 struct MarkArrays {
-  std::vector<std::int64_t> users, conversations, got, read;
+  std::vector<std::int64_t> users, conversations, got, read, got_rev;
   std::vector<std::string> devices;
   std::vector<bool> published;
 };
@@ -241,6 +229,7 @@ MarkArrays arrays_of(const std::vector<MarkUpdate>& updates) {
     arrays.conversations.push_back(update.conversation.value);
     arrays.got.push_back(update.got_seq);
     arrays.read.push_back(update.read_seq);
+    arrays.got_rev.push_back(update.got_rev);
     arrays.published.push_back(update.published);
   }
   return arrays;
@@ -412,6 +401,17 @@ PgQuery raise_user_marks(const std::vector<MarkUpdate>& updates) {
                                                      .booleans(arrays.published))};
 }
 
+std::vector<MovedCursor> moved_of(const PgRows& rows) {
+  std::vector<MovedCursor> moved;
+  moved.reserve(static_cast<std::size_t>(rows.count()));
+  for (int row = 0; row < rows.count(); ++row) {
+    moved.push_back({ConversationId{rows.integer(row, 0)}, UserId{rows.integer(row, 1)},
+                     rows.uint32(row, 2), rows.uint32(row, 3), rows.uint32(row, 4),
+                     rows.uint32(row, 5)});
+  }
+  return moved;
+}
+
 PgQuery raise_device_marks(const std::vector<MarkUpdate>& updates) {
   const auto arrays = arrays_of(updates);
   return {&raise_device_marks_statement, std::move(PgParams{}
@@ -419,7 +419,8 @@ PgQuery raise_device_marks(const std::vector<MarkUpdate>& updates) {
                                                        .texts(arrays.devices)
                                                        .int8s(arrays.conversations)
                                                        .int8s(arrays.got)
-                                                       .int8s(arrays.read))};
+                                                       .int8s(arrays.read)
+                                                       .int8s(arrays.got_rev))};
 }
 
 PgQuery set_confirms(const std::vector<MarkUpdate>& updates) {
@@ -442,20 +443,6 @@ PgQuery session_kind(UserId user, const std::string& device) {
 }
 
 SessionKind session_kind_of(const PgRows& rows) { return {rows.boolean(0, 0), rows.boolean(0, 1)}; }
-
-PgQuery behind(UserId user, const std::string& device) {
-  return {&behind_statement, std::move(PgParams{}.int8(user.value).text(device))};
-}
-
-std::vector<Behind> behind_of(const PgRows& rows) {
-  std::vector<Behind> behind;
-  behind.reserve(static_cast<std::size_t>(rows.count()));
-  for (int row = 0; row < rows.count(); ++row) {
-    behind.push_back({ConversationId{rows.integer(row, 0)}, rows.text(row, 1), rows.boolean(row, 2),
-                      rows.uint32(row, 3), rows.uint32(row, 4), rows.uint32(row, 5)});
-  }
-  return behind;
-}
 
 PgQuery message_range(const MessageRange& range) {
   return {range.newest ? &last_messages_statement : &first_messages_statement,

@@ -127,12 +127,23 @@ struct MarkUpdate {
   ConversationId conversation;
   Seq got_seq = 0;
   Seq read_seq = 0;
+  Rev got_rev = 0;         // of events that the device was told
   bool published = false;  // by the client itself; else concluded from its session staying up
   bool confirms = false;   // the device has published `got` or `sync`
 };
 /// Raises cursors, never beyond a conversation's end. At most one update per (user, device,
 /// conversation) in one call.
 PgQuery raise_user_marks(const std::vector<MarkUpdate>& updates);
+/// What that has moved, and from where.
+struct MovedCursor {
+  ConversationId conversation;
+  UserId user;
+  Seq old_got = 0;
+  Seq got = 0;
+  Seq old_read = 0;
+  Seq read = 0;
+};
+std::vector<MovedCursor> moved_of(const PgRows& rows);
 PgQuery raise_device_marks(const std::vector<MarkUpdate>& updates);
 PgQuery set_confirms(const std::vector<MarkUpdate>& updates);
 
@@ -147,18 +158,6 @@ struct SessionKind {
   bool confirms = false;
 };
 SessionKind session_kind_of(const PgRows& rows);
-
-/// Conversations in which there is more than the device (or, without one, the user) has got.
-PgQuery behind(UserId user, const std::string& device);
-struct Behind {
-  ConversationId conversation;
-  std::string conv;  // as this user calls it
-  bool is_room = false;
-  Seq got_seq = 0;
-  Seq last_seq = 0;
-  Rev last_rev = 0;
-};
-std::vector<Behind> behind_of(const PgRows& rows);
 
 struct MessageRow {
   Seq seq = 0;

@@ -82,21 +82,25 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       names_{loop_, "names", config.database.uri},
       asked_{loop_, "requests", config.database.uri, {&sql::limit_statements}},
       resolver_{loop_, names_},
-      cursors_{loop_, config.database.uri,
-               [this](const Origin& origin) {
-                 plugin_.done(origin);
-                 turn();
-               }},
+      cursors_{loop_,
+               config.database.uri,
+               {[this](const Origin& origin) {
+                  plugin_.done(origin);
+                  turn();
+                },
+                [this](const std::vector<sql::MovedCursor>& moved) { receipts_.moved(moved); }}},
       backlogs_{loop_,
                 {database_, plugin_, lanes_, cursors_, sessions_, auto_got_, positions_,
                  [this] { turn(); }},
                 {config.limits.sync_messages_max, config.delivery, any_number()}},
       publisher_{plugin_, sessions_, backlogs_},
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
+      receipts_{{database_, members_, publisher_, [this] { turn(); }}},
+      syncs_{claim.server_epoch, {asked_, cursors_, sessions_, backlogs_}},
       requests_{loop_,
                 config,
-                {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_,
-                 [this] { turn(); }}},
+                {asked_, plugin_, lanes_, resolver_, publisher_, in_order_, attendance_, syncs_,
+                 cursors_, [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
                  in_order_, requests_}} {}
@@ -232,9 +236,13 @@ void Worker::on_session(const link::SessionChange& change) {
     return;
   }
   const auto& session = std::get<link::Session>(change);
+  const auto* const before = sessions_.find(session.session_no);
+  const bool events_begin = before != nullptr && (before->feeds & feed::event_any) == 0 &&
+                            (session.feeds & feed::event_any) != 0;
   sessions_.up(session);
   attendance_.changed(session.user, session.user_id);
   backlogs_.changed(session);
+  if (events_begin) backlogs_.events_begin(session.session_no);
 }
 
 void Worker::forget_sessions() {
@@ -383,14 +391,19 @@ void Worker::auto_got() {
     return;
   }
   for (const auto& due : auto_got_.due(now)) {
-    if (const auto* session = sessions_.find(due.session_no); session != nullptr) {
-      dispatch_.begin_devices(session->user);
-    }
     sql::MarkUpdate update;
     update.user = due.user;
     update.device = due.device;
     update.conversation = due.conversation;
     update.got_seq = due.seq;
+    update.got_rev = due.rev;
+    if (due.seq == 0) {
+      cursors_.raise(update);
+      continue;
+    }
+    if (const auto* session = sessions_.find(due.session_no); session != nullptr) {
+      dispatch_.begin_devices(session->user);
+    }
     cursors_.raise(update);
     backlogs_.got(due.session_no, due.conversation, due.seq, false);
   }

@@ -21,7 +21,9 @@
 #include "worker/lanes.hpp"
 #include "worker/pg_link.hpp"
 #include "worker/plugin_link.hpp"
+#include "worker/receipts.hpp"
 #include "worker/statements.hpp"
+#include "worker/sync.hpp"
 #include "worker/typing.hpp"
 
 namespace parley {
@@ -93,6 +95,8 @@ class Worker {
   Backlogs backlogs_;
   Publisher publisher_;
   Typing typing_;
+  Receipts receipts_;
+  Syncs syncs_;
   Requests requests_;
   Dispatch dispatch_;
   std::uint64_t dropped_frames_ = 0;

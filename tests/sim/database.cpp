@@ -394,7 +394,7 @@ PgRows Database::raise_user_marks(const PgQuery& query) {
     marks.got = std::max(marks.got, static_cast<Seq>(std::min(std::max(got[i], read[i]), last)));
     marks.read = std::max(marks.read, static_cast<Seq>(std::min(read[i], last)));
   }
-  return nothing();
+  return Rows{6}.done();  // nobody has subscribed events
 }
 
 PgRows Database::raise_device_marks(const PgQuery& query) {
@@ -455,7 +455,7 @@ PgRows Database::behind(const PgQuery& query) {
   const Args args{query};
   const auto user = args.int8(0);
   const auto device = args.text(1);
-  Rows rows{6};
+  Rows rows{7};
   for (const auto& [id, table] : conversations_) {
     if (!is_member(id, user)) continue;
     const Seq got = device.empty() ? user_mark(user, id) : device_mark(user, device, id);
@@ -465,6 +465,7 @@ PgRows Database::behind(const PgQuery& query) {
         .text(conv_name(id, user))
         .boolean(table.is_room)
         .int8(got)
+        .int8(last_seq(id))
         .int8(last_seq(id))
         .int8(last_seq(id));
   }

@@ -16,7 +16,7 @@ TEST_CASE("auto_got: 1.5 keep-alives, 90 s without one") {
 
 TEST_CASE("auto_got: a message counts once its session stayed up long enough, and once only") {
   AutoGot got;
-  got.follow(1, UserId{2}, "phone", 15'000);
+  got.follow(1, UserId{2}, "phone", 15'000, false);
   got.published(1, ops, 3, MonoMillis{0});
   got.published(1, ops, 4, MonoMillis{500});
   CHECK(got.due(MonoMillis{15'000}).empty());
@@ -30,7 +30,7 @@ TEST_CASE("auto_got: a message counts once its session stayed up long enough, an
 
 TEST_CASE("auto_got: what a session had not held long enough when it ended does not count") {
   AutoGot got;
-  got.follow(1, UserId{2}, "phone", 15'000);
+  got.follow(1, UserId{2}, "phone", 15'000, false);
   got.published(1, ops, 3, MonoMillis{0});
   got.drop(1);
   CHECK(got.due(MonoMillis{99'000}).empty());
@@ -38,7 +38,7 @@ TEST_CASE("auto_got: what a session had not held long enough when it ended does 
 
 TEST_CASE("auto_got: time that does not count") {
   AutoGot got;
-  got.follow(1, UserId{2}, "phone", 15'000);
+  got.follow(1, UserId{2}, "phone", 15'000, false);
   got.published(1, ops, 3, MonoMillis{0});
   got.postpone(10'000);
   CHECK(got.due(MonoMillis{20'000}).empty());
@@ -55,7 +55,7 @@ TEST_CASE("auto_got: sessions that are not followed leave nothing behind") {
 TEST_CASE("auto_got: the longest keep-alive costs little memory, and nothing is due too early") {
   AutoGot got;
   const auto after_ms = got_after_ms(65'535);
-  got.follow(1, UserId{2}, "phone", after_ms);
+  got.follow(1, UserId{2}, "phone", after_ms, false);
   const std::int64_t end = after_ms;
   Seq seq = 0;
   for (std::int64_t now = 0; now < end; now += 10'000)

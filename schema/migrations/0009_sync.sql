@@ -1,0 +1,107 @@
+-- One position for each conversation says what a device holds: `rev` (docs/protocol.md, "Sync").
+
+-- What the last message was when it happened, so that a rev is a seq and a seq a rev after one descent of the index.
+-- The rows stay when what they told is gone (event null): positions are counted from them.
+ALTER TABLE changes
+  ADD COLUMN last_seq   bigint,
+  ADD COLUMN is_message boolean NOT NULL DEFAULT false;  -- a message of kind system has this rev
+UPDATE changes c SET is_message = true FROM messages x
+WHERE x.conversation_id = c.conversation_id AND x.seq = c.seq AND x.rev = c.rev;
+UPDATE changes c SET last_seq = n.seq
+FROM (SELECT conversation_id, rev,
+             rev - count(*) FILTER (WHERE NOT is_message) OVER (PARTITION BY conversation_id ORDER BY rev) AS seq
+      FROM changes) AS n
+WHERE n.conversation_id = c.conversation_id AND n.rev = c.rev;
+ALTER TABLE changes ALTER COLUMN last_seq SET NOT NULL;
+-- Who has been removed is told so when he is back.
+CREATE INDEX changes_also_to ON changes (also_to, created_at) WHERE also_to IS NOT NULL;
+
+ALTER TABLE device_marks ADD COLUMN got_rev bigint NOT NULL DEFAULT 0;  -- events; its messages say more, perhaps
+ALTER TABLE members ADD COLUMN cursor_at timestamptz;                   -- when got_seq or read_seq rose
+
+CREATE OR REPLACE FUNCTION add_change(who asker, conversation bigint, change_kind text, about_seq bigint, what jsonb,
+                                      told bigint DEFAULT NULL)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  head conversation_heads;
+BEGIN
+  UPDATE conversation_heads SET last_rev = last_rev + 1 WHERE conversation_id = conversation RETURNING * INTO head;
+  INSERT INTO changes (conversation_id, rev, seq, kind, user_id, event, also_to, origin_spool, ingest_no, last_seq)
+  VALUES (conversation, head.last_rev, about_seq, change_kind, who.user_id, what, told, who.origin_spool, who.ingest_no,
+          head.last_seq);
+  RETURN head.last_rev;
+END $$;
+
+CREATE OR REPLACE FUNCTION add_system_message(who asker, conversation bigint, change_kind text, words text, what jsonb,
+                                              told bigint DEFAULT NULL)
+RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  head conversation_heads;
+  key  bytea;
+BEGIN
+  UPDATE conversation_heads
+  SET last_seq = last_seq + 1, last_rev = last_rev + 1, last_at = GREATEST(last_at, statement_timestamp())
+  WHERE conversation_id = conversation RETURNING * INTO head;
+  key := decode(md5(format('system/%s/%s/%s', who.origin_spool, who.ingest_no, head.last_rev)), 'hex');
+  INSERT INTO messages (conversation_id, seq, rev, sender_id, received_at, created_at, origin_spool, ingest_no,
+                        request_key, request_hash, kind, body)
+  VALUES (conversation, head.last_seq, head.last_rev, who.user_id, who.received_at, head.last_at, who.origin_spool,
+          who.ingest_no, key, key, 'system', words);
+  INSERT INTO changes (conversation_id, rev, seq, kind, user_id, event, also_to, origin_spool, ingest_no, last_seq,
+                       is_message)
+  VALUES (conversation, head.last_rev, head.last_seq, change_kind, who.user_id, what, told, who.origin_spool,
+          who.ingest_no, head.last_seq, true);
+  RETURN head.last_seq;
+END $$;
+
+-- The last message whose rev is not beyond this one.
+CREATE FUNCTION seq_at(conversation bigint, at_rev bigint) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+  SELECT COALESCE((SELECT c.last_seq + at_rev - c.rev FROM changes c
+                   WHERE c.conversation_id = conversation AND c.rev <= at_rev ORDER BY c.rev DESC LIMIT 1), at_rev)
+$$;
+
+-- The rev of this message: who holds it was told what has a smaller one.
+CREATE FUNCTION rev_at(conversation bigint, message_seq bigint) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+  SELECT COALESCE((SELECT c.rev + message_seq - c.last_seq FROM changes c
+                   WHERE c.conversation_id = conversation
+                     AND (c.last_seq < message_seq OR (c.last_seq = message_seq AND c.is_message))
+                   ORDER BY c.rev DESC LIMIT 1), message_seq)
+$$;
+
+-- What a user calls his conversations.
+CREATE FUNCTION conversation_called(someone bigint, conv text) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN n.kind = 'room' THEN n.id ELSE p.conversation_id END
+  FROM names n
+  LEFT JOIN direct_pairs p ON n.kind = 'user' AND p.user_lo = LEAST(someone, n.id) AND p.user_hi = GREATEST(someone, n.id)
+  WHERE n.name = conv
+$$;
+
+-- Puts a device exactly where it says it is; what it does not name it does not hold. From now on it confirms. One row
+-- for each conversation that it names and is in: up to where it holds it. Without a device only says so.
+CREATE FUNCTION place_device(someone bigint, its_name text, convs text[], revs bigint[])
+RETURNS TABLE (conversation_id bigint, got_seq bigint, got_rev bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+  IF its_name <> '' THEN
+    INSERT INTO devices (user_id, device, confirms) VALUES (someone, its_name, true)
+    ON CONFLICT (user_id, device) DO UPDATE SET confirms = true;
+    DELETE FROM device_marks d WHERE d.user_id = someone AND d.device = its_name;
+  END IF;
+  FOR conversation_id, got_seq, got_rev IN
+    SELECT h.conversation_id, GREATEST(seq_at(h.conversation_id, LEAST(i.rev, h.last_rev)), 0), LEAST(i.rev, h.last_rev)
+    FROM (SELECT conversation_called(someone, conv) AS id, max(rev) AS rev
+          FROM unnest(convs, revs) AS listed(conv, rev) GROUP BY 1) AS i
+    JOIN members m ON m.conversation_id = i.id AND m.user_id = someone
+    JOIN conversation_heads h ON h.conversation_id = i.id
+  LOOP
+    IF its_name <> '' THEN
+      INSERT INTO device_marks (user_id, device, conversation_id, got_seq, got_rev)
+      VALUES (someone, its_name, conversation_id, got_seq, got_rev);
+    END IF;
+    RETURN NEXT;
+  END LOOP;
+END $$;
