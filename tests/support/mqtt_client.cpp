@@ -281,6 +281,12 @@ void MqttClient::drop() {
   socket_.reset();
 }
 
+int MqttClient::release() {
+  connected_ = false;
+  closed_ = true;
+  return socket_.release();
+}
+
 bool matches(std::string_view filter, std::string_view topic) {
   while (true) {
     if (filter == "#") return true;

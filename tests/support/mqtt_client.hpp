@@ -82,6 +82,8 @@ class MqttClient {
   void withhold_acks() { acking_ = false; }
   /// Acknowledges them now, in the order in which they came, and what comes from now on at once.
   void resume_acks();
+  /// The socket, from now on the caller's; this is as after `drop`, and the connection goes on.
+  [[nodiscard]] int release();
   /// Writes bytes as they are.
   void send_raw(std::string_view bytes);
 
