@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <regex>
@@ -47,13 +48,15 @@ std::string plain(const std::string& text) {
   return one_line;
 }
 
-/// The worker's names of its statements, by their text; what stands in functions has none.
+/// The worker's names of its statements, by their text. The others, mostly inside functions, are
+/// shown by their text.
 std::map<std::string, std::string> statement_names() {
   static const std::regex statement{
       "PgStatement \\w+\\{\\s*\"(\\w+)\",\\s*(?:R\"sql\\(([^]*?)\\)sql\"|\"([^\"]*)\")\\}"};
   std::map<std::string, std::string> names;
-  for (const char* file : {"statements", "statements_requests", "statements_sync"}) {
-    const auto source = read_file(std::string(PARLEY_SOURCE) + "/worker/" + file + ".cpp");
+  for (const auto& file : std::filesystem::directory_iterator(PARLEY_SOURCE "/worker")) {
+    if (!file.path().filename().string().starts_with("statements")) continue;
+    const auto source = read_file(file.path());
     for (std::sregex_iterator at{source.begin(), source.end(), statement}, end; at != end; ++at) {
       names[plain((*at)[2].matched ? (*at)[2].str() : (*at)[3].str())] = (*at)[1];
     }
@@ -125,7 +128,7 @@ class Plans {
   void add(const Json& plan, double ms) {
     const std::string text = plain(plan.at("Query Text"));
     const auto named = names_.find(text);
-    Seen& seen = seen_[named == names_.end() ? "in a function: " + text : named->second];
+    Seen& seen = seen_[named == names_.end() ? text : named->second];
     ++seen.runs;
     seen.ms = std::max(seen.ms, ms);
     seen.blocks =
