@@ -15,6 +15,9 @@ bool start(std::string_view level);
 /// A value in logfmt: quoted if it needs it, without line breaks.
 std::string quoted(std::string_view value);
 
+/// Whether debug lines are written: for those that cost something to put together.
+inline bool debugs() { return spdlog::should_log(spdlog::level::debug); }
+
 // `event` is a constant that can be searched for; the rest is already in logfmt.
 template <class... Args>
 void debug(spdlog::format_string_t<Args...> format, Args&&... args) {

@@ -1,5 +1,6 @@
 #include "worker/plugin_link.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -17,6 +18,14 @@ constexpr std::size_t held_bytes_max = 32 * 1024 * 1024;
 constexpr std::size_t ranges_max = 64;
 constexpr auto tick_every = std::chrono::milliseconds{100};
 constexpr int probing_hellos_max = 8;
+
+/// What the plugin publishes for it.
+std::size_t recipients_of(const link::OutboundBatch& batch) {
+  std::size_t count = 0;
+  for (const auto& delivery : batch.deliveries)
+    count += std::max<std::size_t>(1, delivery.to.size());
+  return count;
+}
 
 /// Whether a test wants this frame to be lost.
 bool is_lost(const link::WorkerFrame& frame) {
@@ -254,6 +263,10 @@ void PluginLink::close_batch() {
   auto batch = filling_.take();
   batch.commit = in_.tracker().commit(ranges_max);
   commit_news_ = false;
+  if (log::debugs() && !batch.deliveries.empty()) {
+    log::debug("event=outbound_batch payloads={} deliveries={} bytes={}", batch.deliveries.size(),
+               recipients_of(batch), bytes);
+  }
   out_.push(std::move(batch), bytes + 64);
 }
 

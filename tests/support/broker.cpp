@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "tests/support/mqtt_client.hpp"
+#include "tests/support/worker.hpp"
 
 namespace parley::test {
 
@@ -66,7 +67,7 @@ void Broker::write_conf() const {
   if (!options_.passwords.empty()) conf += "password_file " + folder_ + "/passwords\n";
   if (!options_.acl_lines.empty()) conf += "acl_file " + folder_ + "/acl\n";
   if (options_.with_plugin) {
-    conf += std::string("plugin ") + PARLEY_PLUGIN + "\n";
+    conf += "plugin " + plugin_file() + "\n";
     conf += "plugin_opt_key_file " + folder_ + "/keys\n";
     conf += "plugin_opt_state_dir " +
             (options_.state_dir.empty() ? folder_ + "/spool" : options_.state_dir) + "\n";

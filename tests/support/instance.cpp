@@ -283,7 +283,7 @@ void Instance::settle() {
 }
 
 Ran Instance::parley(const std::vector<std::string>& arguments, const std::string& input) {
-  Command command{.argv = {PARLEY_CLI}, .env = {{"PARLEY_CONFIG", config_path()}}};
+  Command command{.argv = {cli_program()}, .env = {{"PARLEY_CONFIG", config_path()}}};
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
   return run(command, input);
 }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 #include <stdexcept>
 
 namespace parley::test {
@@ -67,13 +68,22 @@ bool MqttClient::wait_for(const std::function<bool()>& done, Deadline deadline) 
   return true;
 }
 
+void MqttClient::acknowledge(int qos, std::uint16_t packet_id) {
+  if (qos == 1) send_raw(encode_ack(PacketType::puback, packet_id));
+  if (qos == 2) send_raw(encode_ack(PacketType::pubrec, packet_id));
+}
+
+void MqttClient::resume_acks() {
+  acking_ = true;
+  for (const auto& [qos, packet_id] : std::exchange(withheld_, {})) acknowledge(qos, packet_id);
+}
+
 void MqttClient::handle_publish(const Packet& packet) {
   Publication publication = decode_publish(packet, version_);
-  if (acking_ && publication.qos == 1) {
-    send_raw(encode_ack(PacketType::puback, publication.packet_id));
-  }
-  if (acking_ && publication.qos == 2) {
-    send_raw(encode_ack(PacketType::pubrec, publication.packet_id));
+  if (acking_) {
+    acknowledge(publication.qos, publication.packet_id);
+  } else {
+    withheld_.emplace_back(publication.qos, publication.packet_id);
   }
   received_.push_back(std::move(publication));
 }
@@ -234,7 +244,12 @@ std::string MqttClient::expect_text(const std::string& topic_filter, Deadline de
 
 std::vector<Publication> MqttClient::drain() {
   if (!ping()) throw std::runtime_error("drain: disconnected");
-  std::vector<Publication> all{received_.begin(), received_.end()};
+  return take();
+}
+
+std::vector<Publication> MqttClient::take() {
+  std::vector<Publication> all{std::make_move_iterator(received_.begin()),
+                               std::make_move_iterator(received_.end())};
   received_.clear();
   return all;
 }
@@ -264,6 +279,12 @@ void MqttClient::drop() {
   connected_ = false;
   closed_ = true;
   socket_.reset();
+}
+
+int MqttClient::release() {
+  connected_ = false;
+  closed_ = true;
+  return socket_.release();
 }
 
 bool matches(std::string_view filter, std::string_view topic) {

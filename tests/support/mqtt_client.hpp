@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/support/deadline.hpp"
@@ -63,6 +64,8 @@ class MqttClient {
   /// Everything that came and was not taken, after a PINGREQ came back: whatever the broker had
   /// for us before is in it.
   std::vector<Publication> drain();
+  /// Everything that came and was not taken, without waiting; also of a connection that has ended.
+  std::vector<Publication> take();
   /// PINGREQ and back. @return false if the connection ended
   bool ping(Deadline deadline = Deadline{});
 
@@ -77,6 +80,10 @@ class MqttClient {
   void drop();        // without: the will is due
   /// From now on publications with QoS 1 and 2 are not acknowledged.
   void withhold_acks() { acking_ = false; }
+  /// Acknowledges them now, in the order in which they came, and what comes from now on at once.
+  void resume_acks();
+  /// The socket, from now on the caller's; this is as after `drop`, and the connection goes on.
+  [[nodiscard]] int release();
   /// Writes bytes as they are.
   void send_raw(std::string_view bytes);
 
@@ -84,6 +91,7 @@ class MqttClient {
   bool read_some(Deadline deadline);
   void handle(const Packet& packet);
   void handle_publish(const Packet& packet);
+  void acknowledge(int qos, std::uint16_t packet_id);
   bool wait_for(const std::function<bool()>& done, Deadline deadline);
   std::uint16_t next_packet_id();
   [[nodiscard]] std::string what_came() const;
@@ -103,6 +111,7 @@ class MqttClient {
   std::map<std::uint16_t, std::vector<std::uint8_t>> subacks_;
   std::map<std::uint16_t, int> answers_;
   std::deque<Publication> received_;
+  std::vector<std::pair<int, std::uint16_t>> withheld_;  // QoS, packet id
 };
 
 /// Whether an MQTT filter matches a topic.

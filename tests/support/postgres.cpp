@@ -10,6 +10,8 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "tests/support/worker.hpp"
+
 namespace parley::test {
 
 namespace {
@@ -189,7 +191,7 @@ void Postgres::migrate_template() {
   const TemporaryFolder folder;
   write_file(folder.file("parley.toml"),
              "[broker]\nkey_file = \"keys\"\n[database]\nuri = \"" + uri(template_name) + "\"\n");
-  const Ran ran = run(Command{.argv = {PARLEY_CLI, "migrate"},
+  const Ran ran = run(Command{.argv = {cli_program(), "migrate"},
                               .env = {{"PARLEY_CONFIG", folder.file("parley.toml")}}});
   if (ran.code != 0) throw std::runtime_error("parley migrate: " + ran.out + ran.err);
   template_ready_ = true;

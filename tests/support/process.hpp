@@ -26,6 +26,8 @@ class Descriptor {
   [[nodiscard]] int get() const { return fd_; }
   [[nodiscard]] bool open() const { return fd_ >= 0; }
   void reset();
+  /// It is the caller's to close.
+  int release() { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;

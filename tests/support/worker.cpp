@@ -6,10 +6,18 @@
 
 namespace parley::test {
 
-std::string worker_program() {
-  const char* const other = std::getenv("PARLEY_WORKER_PROGRAM");
-  return other == nullptr ? PARLEY_WORKER : other;
+namespace {
+
+std::string other_or(const char* variable, const char* built) {
+  const char* const other = std::getenv(variable);
+  return other == nullptr ? built : other;
 }
+
+}  // namespace
+
+std::string worker_program() { return other_or("PARLEY_WORKER_PROGRAM", PARLEY_WORKER); }
+std::string plugin_file() { return other_or("PARLEY_PLUGIN_FILE", PARLEY_PLUGIN); }
+std::string cli_program() { return other_or("PARLEY_CLI_PROGRAM", PARLEY_CLI); }
 
 Worker::Worker(std::string config_path, std::string log_path, Environment environment)
     : config_path_{std::move(config_path)},

@@ -14,6 +14,10 @@ namespace parley::test {
 /// parleyd: the one that was built with the tests, or what PARLEY_WORKER_PROGRAM says (one with a
 /// sanitizer, or a broken one).
 std::string worker_program();
+/// Likewise the plugin (PARLEY_PLUGIN_FILE) and `parley` (PARLEY_CLI_PROGRAM), as they belong to
+/// the worker: for comparing versions.
+std::string plugin_file();
+std::string cli_program();
 
 class Worker {
  public:
