@@ -56,7 +56,10 @@ std::shared_ptr<const Conversation> Audiences::of(const sql::Change& change) {
     if (member != to_come_.end()) members.push_back(member->second);
   }
   if (const auto gone = who(change, "left"); !gone.empty()) take(members, gone);
-  return found->second;
+  if (change.hidden_from.empty()) return found->second;
+  auto seeing = std::make_shared<Conversation>(*found->second);
+  for (const auto& name : change.hidden_from) take(seeing->members, name);
+  return seeing;
 }
 
 }  // namespace parley

@@ -1,5 +1,5 @@
 // Who is told of the changes of one request: of each those who were members then, although only the
-// members after the last one are known.
+// members after the last one are known; and of what was done to a message those who see it.
 #pragma once
 
 #include <map>
@@ -14,8 +14,8 @@ namespace parley {
 class Audiences {
  public:
   explicit Audiences(const Changed& changed);
-  /// The conversation as it was when this change was made. Call it for each, in their order. Null
-  /// if it has no members.
+  /// The conversation as it was when this change was made, with those members who are told. Call it
+  /// for each, in their order. Null if it has no members.
   std::shared_ptr<const Conversation> of(const sql::Change& change);
 
  private:

@@ -1,5 +1,6 @@
 #include "worker/statements_requests.hpp"
 
+#include <nlohmann/json.hpp>
 #include <utility>
 
 namespace parley::sql {
@@ -10,15 +11,24 @@ SELECT code, detail, result::text
 FROM carry_out($1::int, $2, $3, ROW($4, $5, $6, $7, $8, $9, $10, $11::jsonb)::asker, $12, $13::jsonb))sql"};
 
 // A message of kind system has the rev of its change; another message that the change is about has
-// not.
+// not. It may be older than what a member sees (who joined later, where the history begins with
+// that).
 const PgStatement changes_of_statement{"changes_of", R"sql(
 SELECT c.conversation_id, c.rev, c.created_at, c.event::text, told.name,
        x.seq, x.rev, x.sender_id, u.name, x.received_at, x.request_id, x.kind, x.body, x.extra, x.expires_at,
-       x.edited_at, x.deleted, NULL
+       x.edited_at, x.deleted, NULL, hidden.names::text
 FROM changes c
 LEFT JOIN users told ON told.user_id = c.also_to
 LEFT JOIN messages x ON x.conversation_id = c.conversation_id AND x.seq = c.seq AND x.rev = c.rev
 LEFT JOIN users u ON u.user_id = x.sender_id
+LEFT JOIN LATERAL (
+  SELECT jsonb_agg(late.name) AS names
+  FROM membership_periods p JOIN users late ON late.user_id = p.user_id
+  WHERE c.seq IS NOT NULL AND x.seq IS NULL AND p.conversation_id = c.conversation_id AND p.left_seq IS NULL
+    AND p.joined_seq > 0 AND p.joined_seq >= c.seq
+    AND NOT EXISTS (SELECT FROM membership_periods q
+                    WHERE q.conversation_id = p.conversation_id AND q.user_id = p.user_id
+                      AND c.seq > q.joined_seq AND c.seq <= q.left_seq)) AS hidden ON true
 WHERE c.origin_spool = $1 AND c.ingest_no = $2 AND c.event IS NOT NULL
 ORDER BY c.conversation_id, c.rev)sql"};
 
@@ -52,6 +62,10 @@ const PgStatement device_last_seen_statement{"device_last_seen", R"sql(
 UPDATE devices d SET last_seen_at = GREATEST(d.last_seen_at, i.seen_at)
 FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS i(user_id, device, seen_at)
 WHERE d.user_id = i.user_id AND d.device = i.device)sql"};
+
+std::vector<std::string> names_of(const std::string& json) {
+  return nlohmann::json::parse(json).get<std::vector<std::string>>();
+}
 
 PgParams params_of(const Origin& origin) {
   return std::move(PgParams{}
@@ -89,6 +103,7 @@ PgQuery changes_of(const Origin& origin) { return {&changes_of_statement, params
 
 std::vector<Change> changes_of(const PgRows& rows) {
   constexpr int first_of_message = 5;
+  constexpr int hidden_column = 18;
   std::vector<Change> changes;
   for (int row = 0; row < rows.count(); ++row) {
     Change change{ConversationId{rows.integer(row, 0)},
@@ -96,9 +111,12 @@ std::vector<Change> changes_of(const PgRows& rows) {
                   rows.time(row, 2),
                   rows.text(row, 3),
                   rows.text(row, 4),
+                  {},
                   {}};
     if (!rows.is_null(row, first_of_message))
       change.message = message_at(rows, row, first_of_message);
+    if (!rows.is_null(row, hidden_column))
+      change.hidden_from = names_of(rows.text(row, hidden_column));
     changes.push_back(std::move(change));
   }
   return changes;

@@ -55,9 +55,10 @@ struct Change {
   ConversationId conversation;
   Rev rev = 0;
   UnixMillis time;
-  std::string event;                  // JSON, see core/request_wire.hpp
-  std::string also_to;                // a name; empty: nobody beside the members
-  std::optional<MessageRow> message;  // of kind system, with the same rev
+  std::string event;                     // JSON, see core/request_wire.hpp
+  std::string also_to;                   // a name; empty: nobody beside the members
+  std::optional<MessageRow> message;     // of kind system, with the same rev
+  std::vector<std::string> hidden_from;  // members who do not see the message that it is about
 };
 std::vector<Change> changes_of(const PgRows& rows);
 

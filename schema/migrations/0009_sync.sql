@@ -83,6 +83,9 @@ LANGUAGE sql STABLE AS $$
   WHERE n.name = conv
 $$;
 
+-- Members who do not see everything.
+CREATE INDEX membership_periods_late ON membership_periods (conversation_id, joined_seq) WHERE left_seq IS NULL AND joined_seq > 0;
+
 -- Puts a device exactly where it says it is; what it does not name it does not hold. From now on it confirms. One row
 -- for each conversation that it names and is in: up to where it holds it. Without a device only says so.
 CREATE FUNCTION place_device(someone bigint, its_name text, convs text[], revs bigint[])

@@ -255,6 +255,19 @@ TEST_CASE("room requests: a room that everybody has left has an owner again when
         "NAME_TAKEN");
 }
 
+TEST_CASE("room requests: what is done to a message is told to those who see it") {
+  Ops ops{R"({"history":"joined"})"};
+  CHECK(ops.alice.send("ops", "between us") == "stored 1");
+  done(ask(ops.alice, "room.add", {{"room", "ops"}, {"users", names({"dave"})}}));
+  CHECK(Json::parse(ops.dave.expect_text("event.json/ops"))["joined"]["user"] == "dave");
+  const Json edit{{"conv", "ops"}, {"seq", 1}, {"text", "still between us"}};
+  done(ask(ops.alice, "msg.edit", edit));
+  done(ask(ops.bob, "msg.react", {{"conv", "ops"}, {"seq", 1}, {"emoji", "+1"}}));
+  CHECK(ops.alice.send("ops", "hello dave") == "stored 3");
+  done(ask(ops.bob, "msg.react", {{"conv", "ops"}, {"seq", 3}, {"emoji", "+1"}}));
+  CHECK(Json::parse(ops.dave.expect_text("event.json/ops"))["reaction"]["seq"] == 3);
+}
+
 TEST_CASE("room requests: of several at once each sees what was said while he was in") {
   Ops ops{R"({"history":"joined"})"};
   ops.dave.mqtt.disconnect();

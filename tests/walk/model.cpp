@@ -32,14 +32,6 @@ bool Conversation::visible(const std::string& user, Seq seq) const {
   });
 }
 
-bool Conversation::may_be_held(const std::string& user, Seq seq) const {
-  const auto found = stays.find(user);
-  if (found == stays.end() || seq == 0 || seq > last_seq()) return false;
-  return std::any_of(found->second.begin(), found->second.end(), [&](const Stay& stay) {
-    return seq > stay.held_after && (!stay.left || seq <= *stay.left);
-  });
-}
-
 Seq Conversation::unread(const std::string& user) const {
   Seq count = 0;
   for (Seq seq = read.at(user) + 1; seq <= last_seq(); ++seq) {
@@ -65,12 +57,10 @@ void Conversation::say_system(const std::string& by, const std::string& words) {
   say({.from = by, .kind = "system", .texts = {words}});
 }
 
-void Conversation::enter(const std::string& user, const std::string& role, Seq before) {
+void Conversation::enter(const std::string& user, const std::string& role) {
   roles[user] = role;
-  stays[user].push_back({.sees_after = history_all ? 0 : last_seq(),
-                         .held_after = history_all ? 0 : before,
-                         .since = last_seq(),
-                         .since_rev = rev});
+  stays[user].push_back(
+      {.sees_after = history_all ? 0 : last_seq(), .since = last_seq(), .since_rev = rev});
   read[user] = last_seq();
   muted[user] = false;
 }

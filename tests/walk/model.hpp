@@ -29,11 +29,9 @@ struct Said {
 };
 
 /// One stay of a member: he was there for what is after `since` up to `left`, and may see what is
-/// after `sees_after` up to there. A device of his may hold what is after `held_after`: who is
-/// added by one request with others may be told of those that came before him by it.
+/// after `sees_after` up to there.
 struct Stay {
   Seq sees_after = 0;
-  Seq held_after = 0;
   Seq since = 0;
   Seq since_rev = 0;
   std::optional<Seq> left{};
@@ -63,8 +61,6 @@ struct Conversation {
   [[nodiscard]] std::string name_for(const std::string& user) const;
   /// Whether he may ever have had it.
   [[nodiscard]] bool visible(const std::string& user, Seq seq) const;
-  /// Whether a device of his may hold it.
-  [[nodiscard]] bool may_be_held(const std::string& user, Seq seq) const;
   /// After which seq his present stay begins. Only of a member.
   [[nodiscard]] Seq since(const std::string& user) const { return stays.at(user).back().since; }
   [[nodiscard]] Seq since_rev(const std::string& user) const {
@@ -75,9 +71,7 @@ struct Conversation {
 
   void say(Said message);
   void say_system(const std::string& by, const std::string& words);
-  void enter(const std::string& user, const std::string& role) { enter(user, role, last_seq()); }
-  /// @param before  the last seq before the request that brings him in
-  void enter(const std::string& user, const std::string& role, Seq before);
+  void enter(const std::string& user, const std::string& role);
   void quit(const std::string& user);
   void note(std::string line);
 };

@@ -126,10 +126,9 @@ bool Walk::add() {
     return true;
   }
   ask(*by, about, "room.add", request, [about, me, wanted](const Json& answer) {
-    const Seq before = about->last_seq();
     for (const auto& other : wanted) {
       if (about->has(other)) continue;
-      about->enter(other, "member", before);
+      about->enter(other, "member");
       about->say_system(me, "added " + other);
     }
     return check_done(answer, wanted);

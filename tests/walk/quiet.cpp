@@ -102,7 +102,7 @@ void Walk::compare_secrets(const Device& device, Differences& found) {
       continue;
     }
     for (const auto& [seq, message] : held.messages) {
-      if (!truth->may_be_held(me, seq)) say("holds " + number(seq) + ", which was not for him");
+      if (!truth->visible(me, seq)) say("holds " + number(seq) + ", which was not for him");
     }
     for (const auto& [seq, text] : held.edits) {
       if (!truth->visible(me, seq)) say("was told the new words of " + number(seq));
