@@ -239,6 +239,17 @@ TEST_CASE("matrix: a will becomes a message, to a user and to a room") {
   }
 }
 
+TEST_CASE("matrix: truncated says where what follows begins") {
+  Instance instance{{"alice", "bob", "carol"}, {.config = "[limits]\nsync_messages_max = 2\n"}};
+  Person alice = instance.person("alice");
+  alice.listen({"ack/+"});
+  for (int i = 1; i <= 5; ++i) CHECK(alice.send("bob", "hi") == with_number("stored ", i));
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"event.json/+", "event.pb/+", "inbox.json/+", "inbox.pb/+"});
+  CHECK(both(phone, "event", "alice")["truncated"] == Json{{"from_seq", 4}});
+  CHECK(both(phone, "inbox", "alice")["seq"] == 4);
+}
+
 TEST_CASE("matrix: err says what the protocol cannot; MQTT 5 says it itself") {
   Cast old{mqtt_311};
   CHECK(old.alice.mqtt.publish("im/u/bob/send/alice", "hi", 1) == 0);
