@@ -122,7 +122,8 @@ std::string id_of_refused(const link::InboundRecord& record, const SendTopic& to
   std::string payload_id;
   if (topic.id.empty() && topic.format != Format::text &&
       !check_payload_size(record, topic.format, limits)) {
-    if (auto send = decode_send(topic.format, record.payload)) payload_id = std::move(send->id);
+    auto send = decode_send(topic.format, record.payload);
+    payload_id = std::move(send ? send->id : send.error().id);
   }
   const std::string_view id = id_of(record, topic, payload_id);
   return is_request_id(id) ? std::string{id} : std::string{};
@@ -137,7 +138,7 @@ Result<SendMessage, Refused> admit_send(const link::InboundRecord& record, const
                           std::move(error->detail), topic.format});
   }
   auto send = decode_send(topic.format, record.payload);
-  const std::string id{id_of(record, topic, send ? send->id : std::string{})};
+  const std::string id{id_of(record, topic, send ? send->id : send.error().id)};
   const bool id_is_good = id.empty() || is_request_id(id);
   const auto refuse = [&](WireError error) {
     return failed(Refused{error.code, id_is_good ? id : std::string{}, std::move(error.detail),

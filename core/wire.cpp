@@ -212,7 +212,10 @@ Result<Send, WireError> decode_send(Format format, std::string_view payload) {
   if (format == Format::text) return decode_send_text(payload);
   v1::Send from;
   if (auto parsed = parse_message(format, payload, from); !parsed) return failed(parsed.error());
-  if (auto error = check_send(from)) return failed(std::move(*error));
+  if (auto error = check_send(from)) {
+    error->id = from.id();
+    return failed(std::move(*error));
+  }
   return Send{from.id(), take_content(from), from.ttl_s()};
 }
 

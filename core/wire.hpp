@@ -104,6 +104,7 @@ struct Reply {
 struct WireError {
   Code code = Code::bad_payload;
   std::string detail;
+  std::string id{};  // of a `send` whose payload could be read, for its ack; not checked
 };
 Result<Send, WireError> decode_send(Format format, std::string_view payload);
 /// For text of any origin: UTF-8, without NUL.

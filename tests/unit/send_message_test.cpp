@@ -133,6 +133,8 @@ TEST_CASE("send_message: malformed payloads are refused under the id that is kno
   CHECK(outcome(text(std::string{"a\0b", 3}, {{"id", "p"}})) == "BAD_PAYLOAD p");
   CHECK(outcome(json("hi", {{"id", "p"}})) == "BAD_PAYLOAD p");
   CHECK(outcome(json("{}", {}, "i")) == "BAD_PAYLOAD i");
+  CHECK(outcome(json(R"({"id":"p"})")) == "BAD_PAYLOAD p");
+  CHECK(outcome(json(R"({"id":"not one"})")) == "BAD_PAYLOAD ");
 }
 
 TEST_CASE("send_message: nobody forges a system message, other kinds pass through") {

@@ -16,6 +16,10 @@ void add_migrate_command(CLI::App& app, Setup& setup, Ending& ending);
 void add_send_command(CLI::App& app, Setup& setup, Ending& ending);
 void add_tail_command(CLI::App& app, Setup& setup, Ending& ending);
 void add_history_command(CLI::App& app, Setup& setup, Ending& ending);
+void add_read_commands(CLI::App& app, Setup& setup, Ending& ending);
+void add_who_command(CLI::App& app, Setup& setup, Ending& ending);
+/// What is one request each. Call after those above: `user`, `token` and `room` get more commands.
+void add_request_commands(CLI::App& app, Setup& setup, Ending& ending);
 /// Call last: what it completes are the commands that `app` has then.
 void add_completion_command(CLI::App& app, Ending& ending);
 

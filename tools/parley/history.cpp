@@ -31,7 +31,7 @@ Outcome<HistoryResult> fetch_page(const Login& login, const HistoryArguments& pa
   if (page.before_seq > 0) request += R"(,"before_seq":)" + std::to_string(page.before_seq);
   request += "}";
   const auto answer =
-      ask(login, {"do.json/history", request}, std::chrono::seconds{page.timeout_s});
+      ask(login, {"do.json/history", request, std::chrono::seconds{page.timeout_s}});
   if (!answer) return failed(answer.error());
   const auto reply = decode_reply(Format::json, *answer);
   if (!reply) {

@@ -22,7 +22,8 @@ int code(Exit exit) { return static_cast<int>(exit); }
 int report(const Failure& failure) {
   std::string text = failure.what;
   if (!failure.code.empty()) {
-    std::cout << "refused " << failure.code << '\n' << std::flush;
+    std::cout << (failure.json.empty() ? "refused " + failure.code : failure.json) << '\n'
+              << std::flush;
     text = failure.code + (text.empty() ? "" : ": " + text);
   }
   std::cerr << "parley: " << text << '\n';
@@ -47,9 +48,12 @@ int run(int argc, char** argv) {
   add_send_command(app, setup, ending);
   add_tail_command(app, setup, ending);
   add_history_command(app, setup, ending);
+  add_read_commands(app, setup, ending);
+  add_who_command(app, setup, ending);
   add_user_commands(app, setup, ending);
   add_token_commands(app, setup, ending);
   add_room_commands(app, setup, ending);
+  add_request_commands(app, setup, ending);
   add_key_commands(app, setup, ending);
   add_migrate_command(app, setup, ending);
   add_completion_command(app, ending);

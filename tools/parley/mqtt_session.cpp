@@ -113,6 +113,10 @@ bool MqttSession::publish_refused() const {
          published_->get_reason_code() != mqtt::MQTTPP_V3_CODE;
 }
 
+bool MqttSession::publish_taken() const {
+  return published_ && published_->is_complete() && !publish_refused();
+}
+
 Received MqttSession::receive(std::chrono::milliseconds at_most) {
   const auto until = Clock::now() + at_most;
   do {

@@ -40,6 +40,8 @@ class MqttSession {
   Outcome<void> publish(mqtt::message_ptr message);
   /// Whether the broker has refused what was published last (MQTT 5 reason code 0x80 and above).
   [[nodiscard]] bool publish_refused() const;
+  /// Whether it has taken it.
+  [[nodiscard]] bool publish_taken() const;
   Received receive(std::chrono::milliseconds at_most);
 
  private:

@@ -23,15 +23,18 @@ struct Failure {
   Exit exit = Exit::failed;
   std::string what;    // says what to do; without a full stop
   std::string code{};  // with Exit::refused: the server's word for it, such as BAD_TOKEN
+  std::string json{};  // what came, for who wants JSON: printed instead of `refused <CODE>`
 };
 
 template <class T>
 using Outcome = Result<T, Failure>;
 
-inline auto fail(Exit exit, std::string what) { return failed(Failure{exit, std::move(what), {}}); }
+inline auto fail(Exit exit, std::string what) {
+  return failed(Failure{exit, std::move(what), {}, {}});
+}
 /// Printed as `refused <CODE>`, as the server would.
 inline auto refuse(Code code, std::string what) {
-  return failed(Failure{Exit::refused, std::move(what), std::string{to_string(code)}});
+  return failed(Failure{Exit::refused, std::move(what), std::string{to_string(code)}, {}});
 }
 
 }  // namespace parley::cli

@@ -5,6 +5,7 @@
 
 #include "core/names.hpp"
 #include "tools/parley/commands.hpp"
+#include "tools/parley/request.hpp"
 
 namespace parley::cli {
 namespace {
@@ -165,26 +166,63 @@ Outcome<void> run_list(const Setup& setup) {
   return {};
 }
 
+/// Who speaks as somebody asks as he; else it is the operator, in the database.
+bool as_user(const Setup& setup) { return !setup.as.empty() || !setup.token.empty(); }
+
+Outcome<void> ask_add(const Setup& setup, const RoomRequest& asked, const Manner& manner) {
+  if (!asked.title.empty()) {
+    return fail(Exit::usage, "a user says the title with: parley room create, parley room set");
+  }
+  return run_request(setup, "room.add", {{"room", asked.name}, {"users", asked.members}}, manner);
+}
+
+constexpr const char* who_acts =
+    "With --as (or PARLEY_USER) it is that user who asks the server, with the rights that he has.\n"
+    "Without, it is the operator, who works in the database that the configuration names.\n";
+
+void add_dual_commands(CLI::App& room, Setup& setup, Ending& ending) {
+  auto* const add = room.add_subcommand("add", "Add members to a room; safe to repeat");
+  add->footer(std::string{who_acts} +
+              "The operator's also creates the room, and adds without a word of it in the room.\n"
+              "Examples:\n"
+              "  parley room add ops alice bob --title Operations     # the operator\n"
+              "  parley room add ops dave --as alice                  # alice, who owns ops");
+  const auto request = std::make_shared<RoomRequest>();
+  const auto manner = std::make_shared<Manner>();
+  add->add_option("NAME", request->name, "The room's name, for ever")->required();
+  add->add_option("MEMBER", request->members, "Users; the first one owns a new room")->required();
+  add->add_option("--title", request->title, "What people see; of a new room")->type_name("TEXT");
+  add_manner_options(*add, setup, manner);
+  add->callback([&setup, &ending, request, manner] {
+    ending = as_user(setup) ? ask_add(setup, *request, *manner) : run_add(setup, *request);
+  });
+
+  auto* const list = room.add_subcommand("list", "Print rooms, numbers of members and titles");
+  list->footer(std::string{who_acts} +
+               "The operator's are all rooms; a user's are his, with what he is there.\n"
+               "Examples:\n"
+               "  parley room list                # the operator\n"
+               "  parley room list --as alice     # alice's rooms");
+  const auto list_manner = std::make_shared<Manner>();
+  add_manner_options(*list, setup, list_manner);
+  list->callback([&setup, &ending, list_manner] {
+    ending = as_user(setup) ? run_request(setup, "room.list", Json::object(), *list_manner)
+                            : run_list(setup);
+  });
+}
+
 }  // namespace
 
 void add_room_commands(CLI::App& app, Setup& setup, Ending& ending) {
   auto* const room = app.add_subcommand("room", "Rooms and who is in them");
   room->require_subcommand(1);
-  room->footer(
-      "Examples:\n"
-      "  parley room add ops alice bob carol --title 'Operations'\n"
-      "  parley room add ops dave    # adds dave to what exists");
-
-  auto* const add =
-      room->add_subcommand("add", "Create a room, or add members to one; safe to repeat");
-  const auto request = std::make_shared<RoomRequest>();
-  add->add_option("NAME", request->name, "The room's name, for ever")->required();
-  add->add_option("MEMBER", request->members, "Users; the first one owns a new room")->required();
-  add->add_option("--title", request->title, "What people see; of a new room")->type_name("TEXT");
-  add->callback([&setup, &ending, request] { ending = run_add(setup, *request); });
-
-  auto* const list = room->add_subcommand("list", "Names, numbers of members and titles");
-  list->callback([&setup, &ending] { ending = run_list(setup); });
+  room->footer(std::string{who_acts} +
+               "Only add and list are for both; the others are a user's.\n"
+               "Examples:\n"
+               "  parley room add ops alice bob carol --title 'Operations'    # the operator\n"
+               "  parley room create team bob --as alice\n"
+               "  parley room list --as alice");
+  add_dual_commands(*room, setup, ending);
 }
 
 }  // namespace parley::cli

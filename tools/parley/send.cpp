@@ -72,8 +72,8 @@ Outcome<void> run_send(const Setup& setup, SendRequest request) {
   Send send;
   send.id = request.id;
   send.content.text = request.text;
-  auto answer = ask(*login, {"send.json/" + request.to, encode_send(Format::json, send)},
-                    std::chrono::seconds{request.timeout_s});
+  auto answer = ask(*login, {"send.json/" + request.to, encode_send(Format::json, send),
+                             std::chrono::seconds{request.timeout_s}});
   if (!answer) {
     Failure failure = answer.error();
     if (failure.exit == Exit::timed_out) {

@@ -7,6 +7,7 @@
 
 #include "core/names.hpp"
 #include "tools/parley/commands.hpp"
+#include "tools/parley/request.hpp"
 #include "tools/parley/text.hpp"
 
 namespace parley::cli {
@@ -133,6 +134,22 @@ Outcome<void> issue_token(const Setup& setup, const TokenRequest& request) {
   if (!token) return failed(token.error());
   std::cout << *token << '\n';
   return {};
+}
+
+/// The user's own: asked of the server, which gives no more than he has.
+Outcome<void> ask_token(const Setup& setup, const TokenRequest& request, const Manner& manner) {
+  const auto bits =
+      request.scope.empty() ? Outcome<std::uint8_t>{scope::ordinary} : parse_scope(request.scope);
+  if (!bits) return failed(bits.error());
+  const auto span = parse_span(request.expires);
+  if (!span) return failed(parse_expiry(request.expires).error());
+  Json what{{"scope", Json::array()}};
+  for (const auto& [bit, word] : scope_words) {
+    if ((*bits & bit) != 0) what["scope"].push_back(word);
+  }
+  if (*span > 0) what["expires_in_s"] = *span;
+  if (!request.device.empty()) what["device"] = request.device;
+  return run_request(setup, "token.issue", what, manner);
 }
 
 struct VerifyRequest {
@@ -285,6 +302,26 @@ void add_token_options(CLI::App& command, const std::shared_ptr<TokenRequest>& r
       ->type_name("DEVICE");
 }
 
+void add_issue_command(CLI::App& token, Setup& setup, Ending& ending) {
+  auto* const issue = token.add_subcommand(
+      "issue", "With a NAME the same as `parley token NAME`; without, ask for one of one's own");
+  issue->footer(
+      "With a NAME it is the operator, who signs with the key file. Without, the user of --as (or\n"
+      "PARLEY_USER) asks the server for another token; it says at most what his own says.\n"
+      "Examples:\n"
+      "  parley token issue alice                                        # the operator\n"
+      "  parley token issue --device phone --expires 30d --as alice      # alice herself");
+  const auto request = std::make_shared<TokenRequest>();
+  const auto manner = std::make_shared<Manner>();
+  issue->add_option("NAME", request->name, "Make a token for this user");
+  add_token_options(*issue, request);
+  add_manner_options(*issue, setup, manner);
+  issue->callback([&setup, &ending, request, manner] {
+    ending =
+        request->name.empty() ? ask_token(setup, *request, *manner) : issue_token(setup, *request);
+  });
+}
+
 }  // namespace
 
 void add_token_commands(CLI::App& app, Setup& setup, Ending& ending) {
@@ -297,6 +334,7 @@ void add_token_commands(CLI::App& app, Setup& setup, Ending& ending) {
       "  parley token bob --device phone\n"
       "  parley token verify \"$T\" --user alice\n"
       "  parley token revoke alice\n"
+      "  parley token issue --as alice          # her own, from the server\n"
       "A user who is called like a subcommand: parley token issue verify");
   const auto request = std::make_shared<TokenRequest>();
   token->add_option("NAME", request->name, "Make a token for this user");
@@ -307,10 +345,7 @@ void add_token_commands(CLI::App& app, Setup& setup, Ending& ending) {
                                    : issue_token(setup, *request);
   });
 
-  auto* const issue = token->add_subcommand("issue", "The same as `parley token NAME`");
-  issue->add_option("NAME", request->name)->required();
-  add_token_options(*issue, request);
-  issue->callback([&setup, &ending, request] { ending = issue_token(setup, *request); });
+  add_issue_command(*token, setup, ending);
 
   auto* const verify =
       token->add_subcommand("verify", "Explain a token; exit code 0 if it is good");
