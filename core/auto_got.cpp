@@ -37,6 +37,11 @@ void AutoGot::set_confirms(SessionNo session_no) {
   for (auto& bucket : found->second.buckets) bucket.seqs.clear();
 }
 
+void AutoGot::forget(SessionNo session_no) {
+  const auto found = sessions_.find(session_no);
+  if (found != sessions_.end()) found->second.buckets.clear();
+}
+
 AutoGot::Bucket& AutoGot::bucket(Session& session, MonoMillis now) {
   auto& buckets = session.buckets;
   if (buckets.empty() || now.value - buckets.back().begun_at.value >= bucket_ms(session.after_ms)) {

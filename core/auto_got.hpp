@@ -38,6 +38,8 @@ class AutoGot {
   /// From here on its device says itself what it holds: messages that are not due yet are
   /// forgotten.
   void set_confirms(SessionNo session_no);
+  /// What is not due yet is forgotten: the device has said where it is.
+  void forget(SessionNo session_no);
   /// The session ended: what is not due yet is forgotten.
   void drop(SessionNo session_no) { sessions_.erase(session_no); }
   void clear() { sessions_.clear(); }

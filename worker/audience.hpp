@@ -13,6 +13,7 @@ namespace parley {
 
 class Audiences {
  public:
+  /// @param changed  outlives it
   explicit Audiences(const Changed& changed);
   /// The conversation as it was when this change was made, with those members who are told. Call it
   /// for each, in their order. Null if it has no members.
@@ -20,7 +21,10 @@ class Audiences {
 
  private:
   using Name = std::pair<ConversationId, std::string>;
-  std::map<ConversationId, std::shared_ptr<Conversation>> conversations_;
+  void rewind(ConversationId id, const Conversation& now);
+
+  const Changed& changed_;
+  std::map<ConversationId, std::shared_ptr<Conversation>> rewound_;  // with several changes
   std::map<Name, Member> to_come_;
 };
 

@@ -16,7 +16,6 @@ namespace {
 constexpr std::size_t active_max = 32;              // runs at once; the others wait
 constexpr std::int64_t page_max = 200;              // messages
 constexpr std::size_t page_bytes_max = 128 * 1024;  // as stored; about
-constexpr std::int64_t missed_max = 500;            // events without a rev
 constexpr Rev revs_factor = 4;                      // events go back so much further than messages
 constexpr auto retry_after = std::chrono::milliseconds{300};
 constexpr std::size_t live_max = 4'096;        // messages kept per session while it catches up
@@ -108,6 +107,7 @@ void Backlogs::drop(SessionNo session_no) {
   finished_.erase(session_no);
   blocked_.erase(session_no);
   told_up_to_.erase(session_no);
+  placed_.erase(session_no);
   needs_.positions.drop(session_no);
   const auto found = runs_.find(session_no);
   if (found == runs_.end()) return;
@@ -126,6 +126,7 @@ void Backlogs::forget_gone() {
   }
   for (const auto session_no : gone) drop(session_no);
   std::erase_if(finished_, [&](const auto& entry) { return !is_up(entry.first); });
+  std::erase_if(placed_, [&](const auto& entry) { return !is_up(entry.first); });
   std::erase_if(told_up_to_, [&](const auto& entry) { return !is_up(entry.first); });
   needs_.positions.keep_only(is_up);
 }
@@ -135,10 +136,6 @@ void Backlogs::lost_sight() {
 }
 
 void Backlogs::enqueue(SessionNo session_no, Run& run) {
-  if (run.paused > 0) {
-    run.state = State::paused;
-    return;
-  }
   run.state = State::waiting;
   waiting_.push_back(session_no);
   next_waiting();
@@ -172,6 +169,10 @@ void Backlogs::ask(SessionNo session_no) {
     finish(session_no);
     return;
   }
+  if (paused_.contains(place_of(*session))) {
+    park(session_no, run);
+    return;
+  }
   // The client may have said `got` a moment ago, before it came back. That is written before the
   // list is read: only what is said from now on may be missing there. An earlier one beyond the
   // newest message would swallow what was stored since.
@@ -200,16 +201,12 @@ void Backlogs::list(SessionNo session_no) {
   if (!session->device.empty() && !run.listed)
     queries.push_back(sql::add_device(session->user_id, session->device));
   queries.push_back(sql::session_kind(session->user_id, session->device));
-  queries.push_back(sql::behind(session->user_id, session->device, run.placed.has_value()));
-  const bool missed = (!run.listed || run.wants_missed) && (session->feeds & feed::event_any) != 0;
-  if (missed) {
-    queries.push_back(sql::missed_events(session->user_id, session->device,
-                                         run.placed.has_value() || run.placed_device, missed_max));
-  }
-  needs_.database.submit(std::move(queries), [this, session_no, id = run.id, missed](auto result) {
+  queries.push_back(sql::behind(session->user_id, session->device, placed_.contains(session_no)));
+  run.wants_missed = run.wants_missed || !run.listed;
+  needs_.database.submit(std::move(queries), [this, session_no, id = run.id](auto result) {
     if (!current(session_no, id)) return;
     if (result) {
-      listed(session_no, *result, missed);
+      listed(session_no, *result);
     } else {
       retry(session_no);
     }
@@ -259,14 +256,14 @@ void Backlogs::follow(SessionNo session_no) {
   });
 }
 
-void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results, bool missed) {
+void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
   if (session == nullptr) {
     retry(session_no);
     return;
   }
-  const auto rows = results.end() - (missed ? 3 : 2);
+  const auto rows = results.end() - 2;
   const auto kind = sql::session_kind_of(rows[0]);
   if (!needs_.positions.follows(session_no)) begin(session_no);
   if (kind.confirms) needs_.positions.set_confirms(session_no, mono_now());
@@ -281,13 +278,6 @@ void Backlogs::listed(SessionNo session_no, const std::vector<PgRows>& results, 
     needs_.positions.drop(session_no);
   } else {
     plan(*session, run, rows[1]);
-    if (missed) {
-      run.wants_missed = false;
-      run.missed.clear();
-      for (auto& row : sql::events_of(rows[2])) {
-        run.missed.push_back({std::move(row.conv), row.rev, row.time, std::move(row.what)});
-      }
-    }
   }
   run.listed = true;
   next_page(session_no);
@@ -314,9 +304,12 @@ void Backlogs::positions_of(const link::Session& session, Run& run, sql::Behind&
   if (confirmed != run.confirmed.end()) {
     behind.got_seq = std::max(behind.got_seq, std::min(confirmed->second, behind.last_seq));
   }
-  if (run.placed && run.placed->contains(id)) {
-    behind.got_seq = std::max(behind.got_seq, run.placed->at(id).got_seq);
-    behind.got_rev = std::max(behind.got_rev, run.placed->at(id).got_rev);
+  if (const auto placed = placed_.find(session.session_no); placed != placed_.end()) {
+    const auto found = placed->second.find(id);
+    if (found != placed->second.end()) {
+      behind.got_seq = std::max(behind.got_seq, found->second.got_seq);
+      behind.got_rev = std::max(behind.got_rev, found->second.got_rev);
+    }
   }
   if (const auto told = told_up_to_.find(session.session_no); told != told_up_to_.end()) {
     const auto up_to = told->second.find(id);
@@ -333,7 +326,7 @@ void Backlogs::limit(const link::Session& session, sql::Behind& behind) {
   const bool many_events = behind.last_rev > behind.got_rev + revs_factor * most;
   if (many_events) behind.got_rev = behind.last_rev - revs_factor * most;
   if (many_messages) behind.got_seq = behind.last_seq - most;
-  if (many_messages || many_events) truncated(session, behind, behind.got_seq + 1);
+  if (many_messages || many_events || behind.cut) truncated(session, behind, behind.got_seq + 1);
 }
 
 void Backlogs::truncated(const link::Session& session, const sql::Behind& behind, Seq from) {
@@ -364,7 +357,12 @@ void Backlogs::next_page(SessionNo session_no) {
   };
   while (!run.todo.empty() && through(run.todo.front())) run.todo.pop_front();
   if (run.todo.empty() && run.missed.empty()) {
-    settle(session_no);
+    const bool may_miss = !run.observes && (session->feeds & feed::event_any) != 0;
+    if (std::exchange(run.wants_missed, false) && may_miss) {
+      ask_missed(session_no);
+    } else {
+      settle(session_no);
+    }
     return;
   }
   const auto packets = allowance(session_no);
@@ -556,6 +554,7 @@ void Backlogs::finish(SessionNo session_no) {
   }
   crash_point(CrashPoint::worker_before_sync_done);
   runs_.erase(found);
+  placed_.erase(session_no);
   --active_;
   finished_[session_no] = sync_no;
   needs_.sessions.synced(session_no);

@@ -6,6 +6,7 @@
 
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
+#include <compare>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -37,6 +38,7 @@ class Backlogs {
  public:
   struct Needs {
     PgLink& database;
+    PgLink& seen;  // for what may fail, and take its time
     PluginLink& plugin;
     Lanes& lanes;
     Cursors& cursors;
@@ -85,11 +87,18 @@ class Backlogs {
   void got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms);
   /// The session has now subscribed events, beside an inbox: it gets those that it missed.
   void events_begin(SessionNo session_no);
-  /// A `sync` is being carried out for the session: nothing more is sent to it.
-  void pause(SessionNo session_no);
-  /// It has been. Goes on from where the device is now; nothing if that has not changed.
-  /// @param placed  for a session without a device, for which the database remembers nothing
-  void resume(SessionNo session_no, const std::vector<sql::Placed>* placed);
+  /// Whose position a `sync` says: a named device's, or one session's.
+  struct Place {
+    std::string user;
+    std::string device;        // empty: none
+    SessionNo session_no = 0;  // then
+    auto operator<=>(const Place&) const = default;
+  };
+  /// A `sync` is being carried out: nothing more is sent to the sessions that are there, nor to
+  /// those that come.
+  void pause(const Place& place);
+  /// It has been. Goes on from where the device is now; null: that has not changed.
+  void resume(const Place& place, const std::vector<sql::Placed>* placed);
   /// The plugin has carried out some more: go on where that was waited for.
   void applied();
 
@@ -128,14 +137,11 @@ class Backlogs {
     std::deque<Told> events;                         // told meanwhile, with a rev; bounded
     bool overflowed = false;                         // … and not all of it is there
     std::map<std::pair<std::string, std::string>, std::shared_ptr<const Event>>
-        unnumbered;            // told meanwhile, by conv and what they are about; bounded
-    std::deque<Event> missed;  // … and before: to be sent
-    std::uint64_t came = 0;    // messages and events told meanwhile, counted
-    std::uint32_t paused = 0;
-    bool wants_missed = false;   // … it has subscribed them just now
-    bool placed_device = false;  // a `sync` has said where it is
-    std::optional<std::unordered_map<ConversationId, sql::Placed>>
-        placed;                  // … of a session without a device: here
+        unnumbered;              // told meanwhile, by conv and what they are about; bounded
+    std::deque<Event> missed;    // … and before: to be sent
+    std::uint64_t came = 0;      // messages and events told meanwhile, counted
+    bool wants_missed = false;   // behind the pages: those without a rev
+    bool since_ever = false;     // … all of them, as a `sync` has said where it is
     bool observes = false;       // gets only what is new, and that from here alone
     bool listed = false;         // once: only then may something be left out (truncated)
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
@@ -149,6 +155,9 @@ class Backlogs {
     bool all_messages = true;  // there are no more
     bool all_events = true;
   };
+  [[nodiscard]] static Place place_of(const link::Session& session);
+  [[nodiscard]] std::vector<SessionNo> sessions_at(const Place& place) const;
+  void park(SessionNo session_no, Run& run);
   void begin(SessionNo session_no);
   void held(Run& run, const link::Session& session);
   void hold(SessionNo session_no);
@@ -158,12 +167,13 @@ class Backlogs {
   void block(SessionNo session_no, Run& run);
   void ask(SessionNo session_no);
   void list(SessionNo session_no);
-  void listed(SessionNo session_no, const std::vector<PgRows>& results, bool missed);
+  void listed(SessionNo session_no, const std::vector<PgRows>& results);
   void next_page(SessionNo session_no);
   void ask_page(SessionNo session_no, std::int64_t packets);
   void send_page(SessionNo session_no, const Page& page);
   bool send_row(const link::Session& session, Run& run, const sql::MessageRow& row);
   void end_page(const link::Session& session, Run& run, bool last);
+  void ask_missed(SessionNo session_no);
   void next_missed(SessionNo session_no, std::int64_t packets);
   void wait_for_plugin(SessionNo session_no, Run& run);
   void positions_of(const link::Session& session, Run& run, sql::Behind& behind);
@@ -197,6 +207,9 @@ class Backlogs {
   Needs needs_;
   const Settings settings_;
   std::unordered_map<SessionNo, Run> runs_;
+  std::map<Place, std::uint32_t> paused_;  // by how many requests
+  /// What sessions without a device have said that they hold, until they have got the rest.
+  std::unordered_map<SessionNo, std::unordered_map<ConversationId, sql::Placed>> placed_;
   /// Up to which rev a session was told; what it was told before it came is not there.
   std::unordered_map<SessionNo, std::unordered_map<ConversationId, Rev>> told_up_to_;
   std::deque<SessionNo> waiting_;  // may name some that are gone

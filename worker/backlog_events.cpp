@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t page_max = 200;
 constexpr std::size_t events_max = 256;      // with a rev, told while it catches up
 constexpr std::size_t unnumbered_max = 256;  // without
+constexpr std::int64_t missed_max = 500;     // without, from before
 
 }  // namespace
 
@@ -24,8 +25,17 @@ void Backlogs::told(const link::Session& session, const std::shared_ptr<const Ev
   if (found == runs_.end()) return;
   auto& run = found->second;
   if (conversation.value == 0) {
-    if (run.unnumbered.size() >= unnumbered_max) run.unnumbered.erase(run.unnumbered.begin());
-    run.unnumbered[{event->conv, about}] = event;
+    auto& kept = run.unnumbered;
+    const std::pair key{event->conv, about};
+    if (kept.size() >= unnumbered_max && !kept.contains(key)) {
+      // The next receipt says what this one says; nothing says again that one is invited.
+      const auto lesser = std::find_if(kept.begin(), kept.end(), [](const auto& entry) {
+        return entry.first.second.starts_with("receipt") ||
+               entry.first.second.starts_with("presence");
+      });
+      kept.erase(lesser == kept.end() ? kept.begin() : lesser);
+    }
+    kept[key] = event;
     return;
   }
   // Who has not asked the database yet will find it there.
@@ -79,6 +89,27 @@ void Backlogs::send_what_came(const link::Session& session, Run& run) {
   }
 }
 
+/// Without an answer they are left out: nothing else is to wait for them.
+void Backlogs::ask_missed(SessionNo session_no) {
+  const auto* session = needs_.sessions.find(session_no);
+  const auto& run = runs_.at(session_no);
+  needs_.seen.submit(
+      {sql::missed_events(session->user_id, session->device, run.since_ever, missed_max)},
+      [this, session_no, id = run.id](auto result) {
+        if (!current(session_no, id)) return;
+        if (result) {
+          auto& missed = runs_.at(session_no).missed;
+          for (auto& row : sql::events_of(result->at(0))) {
+            missed.push_back({std::move(row.conv), row.rev, row.time, std::move(row.what)});
+          }
+        } else {
+          log::warn("event=missed_events_failed err={}", log::quoted(result.error().what));
+        }
+        next_page(session_no);
+        needs_.turn();
+      });
+}
+
 void Backlogs::next_missed(SessionNo session_no, std::int64_t packets) {
   const auto* session = needs_.sessions.find(session_no);
   auto& run = runs_.at(session_no);
@@ -110,16 +141,20 @@ void Backlogs::events_begin(SessionNo session_no) {
   told_up_to_.erase(session_no);
 }
 
-void Backlogs::pause(SessionNo session_no) {
-  if (!runs_.contains(session_no)) {
-    const auto* session = needs_.sessions.find(session_no);
-    if (session == nullptr || (session->feeds & feed::inbox_any) == 0) return;
-    hold_anew(session_no);
-    if (!runs_.contains(session_no)) return;
+Backlogs::Place Backlogs::place_of(const link::Session& session) {
+  return {session.user, session.device, session.device.empty() ? session.session_no : 0};
+}
+
+std::vector<SessionNo> Backlogs::sessions_at(const Place& place) const {
+  std::vector<SessionNo> sessions;
+  for (const auto session_no : needs_.sessions.of(place.user)) {
+    if (place_of(*needs_.sessions.find(session_no)) == place) sessions.push_back(session_no);
   }
-  auto& run = runs_.at(session_no);
-  ++run.paused;
-  if (run.state == State::holding) return;
+  return sessions;
+}
+
+/// Until its position is known.
+void Backlogs::park(SessionNo session_no, Run& run) {
   if (run.state == State::active) --active_;
   blocked_.erase(session_no);
   run.id = ++last_id_;
@@ -128,23 +163,42 @@ void Backlogs::pause(SessionNo session_no) {
   next_waiting();
 }
 
-void Backlogs::resume(SessionNo session_no, const std::vector<sql::Placed>* placed) {
-  const auto found = runs_.find(session_no);
-  if (found == runs_.end()) return;
-  auto& run = found->second;
-  const auto* session = needs_.sessions.find(session_no);
-  if (placed != nullptr) {
-    begin(session_no);
-    run.listed = false;  // again at most so many
-    run.missed.clear();
-    run.placed_device = true;
-    if (session == nullptr || session->device.empty()) {
-      run.placed.emplace();
-      for (const auto& one : *placed) run.placed->emplace(one.conversation, one);
-    }
+void Backlogs::pause(const Place& place) {
+  ++paused_[place];
+  for (const auto session_no : sessions_at(place)) {
+    needs_.auto_got.forget(session_no);
+    const auto* session = needs_.sessions.find(session_no);
+    const bool listens = (session->feeds & feed::inbox_any) != 0;
+    if (!runs_.contains(session_no) && listens) hold_anew(session_no);
+    const auto found = runs_.find(session_no);
+    // One that is not at its turn yet is parked when it is.
+    if (found != runs_.end() && found->second.state == State::active)
+      park(session_no, found->second);
   }
-  if (run.paused == 0 || --run.paused > 0) return;
-  if (run.state == State::paused) enqueue(session_no, run);
+}
+
+void Backlogs::resume(const Place& place, const std::vector<sql::Placed>* placed) {
+  const auto paused = paused_.find(place);
+  if (paused != paused_.end() && --paused->second == 0) paused_.erase(paused);
+  for (const auto session_no : sessions_at(place)) {
+    const auto found = runs_.find(session_no);
+    if (placed != nullptr) {
+      needs_.auto_got.forget(session_no);
+      if (needs_.positions.follows(session_no)) begin(session_no);
+      if (place.device.empty()) {
+        auto& held = placed_[session_no];
+        held.clear();
+        for (const auto& one : *placed) held.emplace(one.conversation, one);
+      }
+      if (found != runs_.end()) {
+        found->second.listed = false;  // again at most so many
+        found->second.missed.clear();
+        found->second.since_ever = true;
+      }
+    }
+    if (found == runs_.end() || found->second.state != State::paused) continue;
+    enqueue(session_no, found->second);
+  }
 }
 
 }  // namespace parley

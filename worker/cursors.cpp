@@ -95,10 +95,11 @@ void Cursors::send(std::vector<Waiting> batch) {
   for (const auto& update : updates) {
     if (update.confirms) queries.push_back(sql::add_device(update.user, update.device));
   }
+  // Devices before their marks, as a `sync` does.
+  if (confirms) queries.push_back(sql::set_confirms(updates));
   const auto moved_at = queries.size();
   queries.push_back(sql::raise_user_marks(updates));
   queries.push_back(sql::raise_device_marks(updates));
-  if (confirms) queries.push_back(sql::set_confirms(updates));
   auto kept = std::make_shared<std::vector<Waiting>>(std::move(batch));
   auto begun = std::exchange(begins_, {});
   database_.submit(

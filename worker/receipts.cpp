@@ -1,9 +1,9 @@
 #include "worker/receipts.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "core/topic.hpp"
 #include "worker/log.hpp"
@@ -13,7 +13,10 @@ namespace parley {
 namespace {
 
 constexpr std::size_t waiting_max = 100'000;
-constexpr std::size_t ask_max = 1'000;      // moves at once
+constexpr std::size_t ask_max = 1'000;       // moves at once
+constexpr std::int64_t members_max = 1'000;  // in larger rooms one asks `receipts`
+constexpr int at_once_max = 200;             // to one user in one go: the broker keeps only so many
+constexpr auto go_on_after = std::chrono::seconds{1};
 constexpr std::int64_t messages_max = 200;  // that are looked at for each
 
 std::string receipt_of(const std::string& user, const sql::MovedCursor& moved) {
@@ -25,14 +28,16 @@ std::string receipt_of(const std::string& user, const sql::MovedCursor& moved) {
 }  // namespace
 
 void Receipts::moved(const std::vector<sql::MovedCursor>& moved) {
-  std::set<ConversationId> quiet;  // most often many cursors of one room move together
+  std::map<ConversationId, bool> rooms;  // most often many cursors of one room move together
   for (const auto& one : moved) {
-    if (quiet.contains(one.conversation)) continue;
-    if (anybody_listens(one)) {
-      add(one);
-    } else {
-      quiet.insert(one.conversation);
+    const auto conversation = needs_.members.find(one.conversation);
+    if (conversation == nullptr || !conversation->is_room) {
+      if (anybody_listens(one)) add(one);
+      continue;
     }
+    const auto [known, fresh] = rooms.try_emplace(one.conversation, false);
+    if (fresh) known->second = anybody_listens(one);
+    if (known->second) add(one);
   }
   ask();
 }
@@ -42,6 +47,7 @@ void Receipts::moved(const std::vector<sql::MovedCursor>& moved) {
 bool Receipts::anybody_listens(const sql::MovedCursor& moved) {
   const auto conversation = needs_.members.find(moved.conversation);
   if (conversation == nullptr) return true;
+  if (conversation->members.size() > static_cast<std::size_t>(members_max)) return false;
   return std::any_of(
       conversation->members.begin(), conversation->members.end(), [&](const Member& member) {
         const bool other = conversation->is_room || member.user != moved.user;
@@ -69,29 +75,45 @@ void Receipts::ask() {
     batch->push_back(waiting_.extract(waiting_.begin()).mapped());
   }
   asking_ = true;
-  needs_.database.submit({sql::readers_told(*batch, messages_max)}, [this, batch](auto result) {
-    asking_ = false;
-    if (result) {
-      tell(*batch, sql::readers_of(result->at(0)));
-      ask();
-    } else {
-      log::warn("event=receipts_failed err={}", log::quoted(result.error().what));
-      for (const auto& one : *batch) add(one);  // with the next
-    }
-    needs_.turn();
+  needs_.database.submit(
+      {sql::readers_told(*batch, messages_max, members_max)}, [this, batch](auto result) {
+        asking_ = false;
+        if (result) {
+          tell(*batch, sql::readers_of(result->at(0)));
+        } else {
+          log::warn("event=receipts_failed err={}", log::quoted(result.error().what));
+          for (const auto& one : *batch) add(one);
+          later();
+        }
+        needs_.turn();
+      });
+}
+
+void Receipts::later() {
+  timer_.expires_after(go_on_after);
+  timer_.async_wait([this](const asio::error_code& error) {
+    if (!error) ask();
   });
 }
 
 void Receipts::tell(const std::vector<sql::MovedCursor>& moved,
                     const std::vector<sql::ReaderRow>& rows) {
   const UnixMillis now = wall_now();
+  std::map<std::string, int> given;
   for (std::size_t i = 0; i < rows.size();) {
     const auto& first = rows[i];
     std::vector<std::string> to;
-    for (; i < rows.size() && rows[i].moved == first.moved; ++i) to.push_back(rows[i].to);
+    bool too_many = false;
+    for (; i < rows.size() && rows[i].moved == first.moved; ++i) {
+      auto& so_far = given[rows[i].to];
+      too_many = too_many || so_far >= at_once_max;
+      if (so_far++ < at_once_max) to.push_back(rows[i].to);
+    }
+    if (too_many) add(moved.at(first.moved));  // with the next ones
     const Event event{first.conv, 0, now, receipt_of(first.reader, moved.at(first.moved))};
     needs_.publisher.event_to_all(to, event, "receipt " + first.reader);
   }
+  if (!waiting_.empty()) later();
 }
 
 }  // namespace parley

@@ -2,6 +2,8 @@
 // a cursor has moved over messages of theirs, once for each move and never for each message.
 #pragma once
 
+#include <asio/io_context.hpp>
+#include <asio/steady_timer.hpp>
 #include <functional>
 #include <map>
 #include <string>
@@ -23,18 +25,21 @@ class Receipts {
     Publisher& publisher;
     std::function<void()> turn;
   };
-  explicit Receipts(Needs needs) : needs_{std::move(needs)} {}
+  Receipts(asio::io_context& loop, Needs needs) : needs_{std::move(needs)}, timer_{loop} {}
 
   /// Cursors that have risen, committed. Costs nothing when nobody who could be told listens.
   void moved(const std::vector<sql::MovedCursor>& moved);
+  void stop() { timer_.cancel(); }
 
  private:
   [[nodiscard]] bool anybody_listens(const sql::MovedCursor& moved);
+  void later();
   void add(const sql::MovedCursor& moved);
   void ask();
   void tell(const std::vector<sql::MovedCursor>& moved, const std::vector<sql::ReaderRow>& rows);
 
   Needs needs_;
+  asio::steady_timer timer_;
   std::map<std::pair<ConversationId, UserId>, sql::MovedCursor> waiting_;  // bounded
   bool asking_ = false;
 };

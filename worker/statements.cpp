@@ -32,8 +32,11 @@ WITH old AS (SELECT conversation_id, seq, created_at FROM messages
                WHERE d.conversation_id = gone.conversation_id AND d.seq = gone.seq),
      names AS (DELETE FROM mentions n USING gone
                WHERE n.conversation_id = gone.conversation_id AND n.seq = gone.seq)
-SELECT m.user_id, m.conversation_id FROM (SELECT DISTINCT conversation_id FROM gone) AS where_gone
-JOIN members m ON m.conversation_id = where_gone.conversation_id AND m.user_id = ANY ($2::bigint[]))sql"};
+SELECT DISTINCT conversation_id FROM gone)sql"};
+
+const PgStatement members_among_statement{"members_among", R"sql(
+SELECT user_id, conversation_id FROM members
+WHERE conversation_id = ANY ($1::bigint[]) AND user_id = ANY ($2::bigint[]))sql"};
 
 const PgStatement generations_statement{"generations_page", R"sql(
 SELECT user_id, device, generation, disabled FROM (
@@ -262,14 +265,30 @@ UnixMillis newest_message_of(const PgRows& rows) { return rows.time(0, 0); }
 
 PgQuery make_partitions() { return {&make_partitions_statement, {}}; }
 
-PgQuery expire_messages(std::int64_t max, const std::vector<UserId>& members) {
-  std::vector<std::int64_t> users;
-  users.reserve(members.size());
-  for (const auto user : members) users.push_back(user.value);
-  return {&expire_messages_statement, std::move(PgParams{}.int8(max).int8s(users))};
+PgQuery expire_messages(std::int64_t max) {
+  return {&expire_messages_statement, std::move(PgParams{}.int8(max))};
 }
 
-std::vector<MemberOf> members_of_expired(const PgRows& rows) {
+std::vector<ConversationId> conversations_of_expired(const PgRows& rows) {
+  std::vector<ConversationId> conversations;
+  conversations.reserve(static_cast<std::size_t>(rows.count()));
+  for (int row = 0; row < rows.count(); ++row) {
+    conversations.emplace_back(ConversationId{rows.integer(row, 0)});
+  }
+  return conversations;
+}
+
+PgQuery members_among(const std::vector<ConversationId>& conversations,
+                      const std::vector<UserId>& users) {
+  std::vector<std::int64_t> ids, members;
+  ids.reserve(conversations.size());
+  members.reserve(users.size());
+  for (const auto conversation : conversations) ids.push_back(conversation.value);
+  for (const auto user : users) members.push_back(user.value);
+  return {&members_among_statement, std::move(PgParams{}.int8s(ids).int8s(members))};
+}
+
+std::vector<MemberOf> members_among_of(const PgRows& rows) {
   std::vector<MemberOf> members;
   members.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {

@@ -32,14 +32,17 @@ UnixMillis database_clock_of(const PgRows& rows);
 /// When the newest message was stored. Reads the head of every conversation.
 PgQuery newest_message();
 UnixMillis newest_message_of(const PgRows& rows);
-/// Takes the contents out of what has expired (at most `max`). Rows: in which conversations, for
-/// those of `members` who are in them.
-PgQuery expire_messages(std::int64_t max, const std::vector<UserId>& members);
+/// Takes the contents out of what has expired (at most `max`); rows: the conversations.
+PgQuery expire_messages(std::int64_t max);
+std::vector<ConversationId> conversations_of_expired(const PgRows& rows);
+/// Which of these users are in which of the conversations.
+PgQuery members_among(const std::vector<ConversationId>& conversations,
+                      const std::vector<UserId>& users);
 struct MemberOf {
   UserId user;
   ConversationId conversation;
 };
-std::vector<MemberOf> members_of_expired(const PgRows& rows);
+std::vector<MemberOf> members_among_of(const PgRows& rows);
 
 /// The revocation list, ordered; one page of at most `max` behind (user, device).
 PgQuery generations_page(UserId after_user, const std::string& after_device, std::int64_t max);

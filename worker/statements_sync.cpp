@@ -9,7 +9,7 @@ namespace {
 // Where nothing but messages has happened a rev is a seq, and nothing has to be looked up.
 const PgStatement behind_statement{"behind", R"sql(
 SELECT c.conversation_id, CASE WHEN c.kind = 'room' THEN c.name ELSE peer.name END, c.kind = 'room',
-       held.seq, h.last_seq, h.last_rev, held_events.rev
+       held.seq, h.last_seq, h.last_rev, held_events.rev, h.first_seq - 1 > GREATEST(position.got_seq, period.joined_seq)
 FROM user_conversations uc
 JOIN conversations c ON c.conversation_id = uc.conversation_id
 JOIN conversation_heads h ON h.conversation_id = c.conversation_id
@@ -50,13 +50,15 @@ WITH since AS MATERIALIZED (
   SELECT CASE WHEN c.kind = 'room' THEN c.name ELSE u.name END AS conv, o.cursor_at AS at,
          jsonb_build_object('receipt', jsonb_build_object('user', u.name, 'got_seq', o.got_seq, 'read_seq', o.read_seq))
            AS what
-  FROM user_conversations uc
-  JOIN conversations c ON c.conversation_id = uc.conversation_id AND c.member_count <= 256
-  JOIN members o ON o.conversation_id = uc.conversation_id AND o.user_id <> $1
+  FROM (SELECT h.conversation_id FROM user_conversations uc
+        JOIN conversation_heads h ON h.conversation_id = uc.conversation_id
+        WHERE uc.user_id = $1 ORDER BY h.last_at DESC LIMIT 200) AS newest
+  JOIN conversations c ON c.conversation_id = newest.conversation_id AND c.member_count <= 256
+  JOIN members me ON me.conversation_id = newest.conversation_id AND me.user_id = $1 AND me.role <> 'blocked'
+  JOIN members o ON o.conversation_id = newest.conversation_id AND o.user_id <> $1 AND o.role <> 'blocked'
                 AND (o.cursor_at > (SELECT at FROM since) OR ($3 AND o.cursor_at IS NOT NULL))
   JOIN users u ON u.user_id = o.user_id
-  WHERE uc.user_id = $1
-    AND EXISTS (SELECT FROM messages x
+  WHERE EXISTS (SELECT FROM messages x
                 WHERE x.conversation_id = o.conversation_id AND x.seq > o.got_seq - 100 AND x.seq <= o.got_seq
                   AND x.sender_id = $1 AND x.kind <> 'system')
 ), invited AS (
@@ -116,7 +118,7 @@ const PgStatement readers_told_statement{"readers_told", R"sql(
 SELECT i.ord, reader.name, said.name, CASE WHEN c.kind = 'room' THEN c.name ELSE reader.name END
 FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
      AS i(conversation_id, user_id, after, up_to, ord)
-JOIN conversations c ON c.conversation_id = i.conversation_id
+JOIN conversations c ON c.conversation_id = i.conversation_id AND c.member_count <= $6
 JOIN members m ON m.conversation_id = i.conversation_id AND m.user_id = i.user_id AND m.role <> 'blocked'
 JOIN users reader ON reader.user_id = i.user_id
 CROSS JOIN LATERAL (
@@ -142,7 +144,7 @@ std::vector<Behind> behind_of(const PgRows& rows) {
   for (int row = 0; row < rows.count(); ++row) {
     behind.push_back({ConversationId{rows.integer(row, 0)}, rows.text(row, 1), rows.boolean(row, 2),
                       rows.uint32(row, 3), rows.uint32(row, 4), rows.uint32(row, 5),
-                      rows.uint32(row, 6)});
+                      rows.uint32(row, 6), rows.boolean(row, 7)});
   }
   return behind;
 }
@@ -208,7 +210,8 @@ std::vector<ConversationRow> conversations_of(const PgRows& rows) {
   return conversations;
 }
 
-PgQuery readers_told(const std::vector<MovedCursor>& moved, std::int64_t max) {
+PgQuery readers_told(const std::vector<MovedCursor>& moved, std::int64_t max,
+                     std::int64_t members_max) {
   std::vector<std::int64_t> conversations, users, after, up_to;
   for (const auto& one : moved) {
     conversations.push_back(one.conversation.value);
@@ -217,9 +220,13 @@ PgQuery readers_told(const std::vector<MovedCursor>& moved, std::int64_t max) {
                              one.read > one.old_read ? one.old_read : one.read));
     up_to.push_back(std::max(one.got, one.read));
   }
-  return {
-      &readers_told_statement,
-      std::move(PgParams{}.int8s(conversations).int8s(users).int8s(after).int8s(up_to).int8(max))};
+  return {&readers_told_statement, std::move(PgParams{}
+                                                 .int8s(conversations)
+                                                 .int8s(users)
+                                                 .int8s(after)
+                                                 .int8s(up_to)
+                                                 .int8(max)
+                                                 .int8(members_max))};
 }
 
 std::vector<ReaderRow> readers_of(const PgRows& rows) {

@@ -22,7 +22,8 @@ struct Behind {
   Seq got_seq = 0;
   Seq last_seq = 0;
   Rev last_rev = 0;
-  Rev got_rev = 0;  // events up to it
+  Rev got_rev = 0;   // events up to it
+  bool cut = false;  // what lies between what it has got and that is not kept any more
 };
 std::vector<Behind> behind_of(const PgRows& rows);
 
@@ -73,8 +74,10 @@ std::vector<ConversationRow> conversations_of(const PgRows& rows);
 
 /// Those whose messages somebody has got or read now, if he may be told of (nobody of the two has
 /// blocked the other).
-/// @param max  looks at so many messages of each cursor's move at most, the newest
-PgQuery readers_told(const std::vector<MovedCursor>& moved, std::int64_t max);
+/// @param max          looks at so many messages of each cursor's move at most, the newest
+/// @param members_max  nobody is told in rooms with more
+PgQuery readers_told(const std::vector<MovedCursor>& moved, std::int64_t max,
+                     std::int64_t members_max);
 struct ReaderRow {
   std::size_t moved = 0;  // its index
   std::string reader;

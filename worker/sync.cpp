@@ -37,29 +37,20 @@ Syncs::Positions Syncs::positions_of(const std::string& request) const {
   return positions;
 }
 
-/// A device is placed whichever session of it asks.
-std::vector<SessionNo> Syncs::sessions_of(const sql::Asker& asker, SessionNo session_no) const {
-  if (asker.device.empty()) return {session_no};
-  std::vector<SessionNo> sessions;
-  for (const auto one : needs_.sessions.of(asker.name)) {
-    if (needs_.sessions.find(one)->device == asker.device) sessions.push_back(one);
-  }
-  return sessions;
-}
-
 void Syncs::take(const sql::Asker& asker, SessionNo session_no, const std::string& request,
                  Done done) {
   const auto positions = positions_of(request);
-  const auto sessions = sessions_of(asker, session_no);
-  for (const auto one : sessions) needs_.backlogs.pause(one);
-  const auto place = [this, asker, positions, sessions, done = std::move(done)] {
+  // A device is placed whichever session of it asks.
+  const Backlogs::Place of{asker.name, asker.device, asker.device.empty() ? session_no : 0};
+  needs_.backlogs.pause(of);
+  const auto place = [this, asker, positions, of, done = std::move(done)] {
     std::vector<PgQuery> queries;
     queries.push_back(sql::place_device(asker.user, asker.device, positions.convs, positions.revs));
     queries.push_back(sql::conversations_of(asker.user));
-    needs_.database.submit(std::move(queries), [this, asker, sessions, done](auto result) {
+    needs_.database.submit(std::move(queries), [this, asker, of, done](auto result) {
       if (!result) {
         done(ReplyFailed{Code::unavailable, "the database did not answer"});
-        for (const auto one : sessions) needs_.backlogs.resume(one, nullptr);
+        needs_.backlogs.resume(of, nullptr);
         return;
       }
       const auto placed = sql::placed_of(result->at(0));
@@ -72,7 +63,7 @@ void Syncs::take(const sql::Asker& asker, SessionNo session_no, const std::strin
         needs_.cursors.raise(update);
       }
       done(result_of(sql::conversations_of(result->at(1))));
-      for (const auto one : sessions) needs_.backlogs.resume(one, &placed);
+      needs_.backlogs.resume(of, &placed);
     });
   };
   // What was said before this counts before it.

@@ -7,7 +7,6 @@
 #include <variant>
 #include <vector>
 
-#include "core/sessions.hpp"
 #include "core/wire.hpp"
 #include "worker/backlog.hpp"
 #include "worker/cursors.hpp"
@@ -22,7 +21,6 @@ class Syncs {
   struct Needs {
     PgLink& database;
     Cursors& cursors;
-    const Sessions& sessions;
     Backlogs& backlogs;
   };
   /// @param epoch  of the server: positions of another one are void
@@ -41,8 +39,6 @@ class Syncs {
     std::vector<std::int64_t> revs;
   };
   [[nodiscard]] Positions positions_of(const std::string& request) const;
-  [[nodiscard]] std::vector<SessionNo> sessions_of(const sql::Asker& asker,
-                                                   SessionNo session_no) const;
   [[nodiscard]] std::string result_of(const std::vector<sql::ConversationRow>& rows) const;
 
   const std::string epoch_;

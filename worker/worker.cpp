@@ -105,15 +105,15 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                   }
                 }}},
       backlogs_{loop_,
-                {database_, plugin_, lanes_, cursors_, sessions_, auto_got_, positions_,
+                {database_, seen_, plugin_, lanes_, cursors_, sessions_, auto_got_, positions_,
                  [this] { turn(); }},
                 {config.limits.sync_messages_max, config.delivery, any_number()}},
       state_{loop_, {seen_, plugin_, sessions_, attendance_, [this] { turn(); }}},
       publisher_{plugin_, sessions_, backlogs_, state_},
       presence_events_{seen_, publisher_, [this] { turn(); }},
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
-      receipts_{{database_, members_, publisher_, [this] { turn(); }}},
-      syncs_{claim.server_epoch, {asked_, cursors_, sessions_, backlogs_}},
+      receipts_{loop_, {database_, members_, publisher_, [this] { turn(); }}},
+      syncs_{claim.server_epoch, {asked_, cursors_, backlogs_}},
       exports_{loop_, {asked_, plugin_, publisher_, [this] { turn(); }}},
       specials_{{asked_, resolver_, config_, exports_}},
       requests_{
@@ -221,6 +221,7 @@ Ending Worker::run() {
   start();
   loop_.run();
   typing_.stop();
+  receipts_.stop();
   exports_.stop();
   requests_.stop();
   state_.stop();
@@ -454,20 +455,28 @@ void Worker::auto_got() {
   }
 }
 
+void Worker::expire_messages() {
+  database_.submit({sql::expire_messages(expire_page_size)}, [this](const auto& result) {
+    if (!result) {
+      log::warn("event=expire_failed err={}", log::quoted(result.error().what));
+      return;
+    }
+    const auto where = sql::conversations_of_expired(result->at(0));
+    const auto viewers = state_.users();
+    if (where.empty() || viewers.empty()) return;
+    seen_.submit({sql::members_among(where, viewers)}, [this](const auto& members) {
+      if (members) state_.expired(sql::members_among_of(members->at(0)));
+    });
+  });
+}
+
 void Worker::every_second() {
   auto_got();
   attendance_.write();
   presence_events_.tell();
   state_.every_second();
   if (database_.ready() && database_.waiting() < 10) {
-    database_.submit({sql::expire_messages(expire_page_size, state_.users())},
-                     [this](const auto& result) {
-                       if (result) {
-                         state_.expired(sql::members_of_expired(result->at(0)));
-                       } else {
-                         log::warn("event=expire_failed err={}", log::quoted(result.error().what));
-                       }
-                     });
+    expire_messages();
     check_clock();
   }
   second_.expires_after(std::chrono::seconds{1});

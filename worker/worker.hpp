@@ -67,6 +67,7 @@ class Worker {
   void announce();
   void housekeeping();
   void auto_got();
+  void expire_messages();
   void every_second();
   void check_clock();
   void forget_clock();

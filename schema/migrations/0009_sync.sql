@@ -112,3 +112,33 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 END $$;
+
+-- As before, and who is blocked is not told what the other one has read.
+CREATE OR REPLACE FUNCTION do_receipts(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  wanted bigint := (request->>'seq')::bigint;
+  it    messages;
+BEGIN
+  IF role_of(conversation, who.user_id) IS NULL THEN RETURN refused('NOT_MEMBER', 'you are not in there'); END IF;
+  IF role_of(conversation, who.user_id) = 'blocked' THEN RETURN refused('BLOCKED', 'he does not want to hear from you'); END IF;
+  SELECT x.* INTO it FROM messages x
+  WHERE x.conversation_id = conversation AND x.seq = wanted
+    AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = conversation AND p.user_id = who.user_id
+                AND wanted > p.joined_seq AND (p.left_seq IS NULL OR wanted <= p.left_seq));
+  IF NOT FOUND THEN RETURN refused('NOT_FOUND', 'there is no such message'); END IF;
+  RETURN (
+    SELECT done(jsonb_build_object(
+      'got', COALESCE(jsonb_agg(name ORDER BY name) FILTER (WHERE got AND NOT has_read), '[]'),
+      'read', COALESCE(jsonb_agg(name ORDER BY name) FILTER (WHERE has_read), '[]'),
+      'pending', COALESCE(jsonb_agg(name ORDER BY name) FILTER (WHERE NOT got AND NOT has_read), '[]')))
+    FROM (
+      SELECT u.name, bool_or(COALESCE(p.got_seq, m.got_seq) >= wanted) AS got,
+             bool_or(COALESCE(p.read_seq, m.read_seq) >= wanted) AS has_read
+      FROM membership_periods p
+      JOIN users u ON u.user_id = p.user_id
+      LEFT JOIN members m ON p.left_seq IS NULL AND m.conversation_id = conversation AND m.user_id = p.user_id
+      WHERE p.conversation_id = conversation AND p.user_id <> it.sender_id
+        AND wanted > p.since_seq AND (p.left_seq IS NULL OR wanted <= p.left_seq)
+      GROUP BY u.name) AS there);
+END $$;

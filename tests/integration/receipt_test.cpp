@@ -103,3 +103,22 @@ TEST_CASE("receipt: nobody who is blocked hears that he is read") {
   CHECK(next(alice, "carol")["receipt"] == receipt("carol", 1, 1));
   CHECK(alice.mqtt.drain().empty());
 }
+
+TEST_CASE("receipt: who is blocked does not hear it later either") {
+  Instance instance{"alice", "bob", "carol"};
+  Person alice = instance.person("alice");
+  Person bob = instance.person("bob");
+  alice.listen({"ack/+"});
+  bob.listen({"re.json/+"});
+  CHECK(alice.send("bob", "hello") == "stored 1");
+  CHECK(alice.send("carol", "hello") == "stored 1");
+  done(ask(bob, "block.add", {{"user", "alice"}}));
+  bob.publish("read/alice", "1");
+  instance.person("carol").publish("read/alice", "1");
+  Person phone = instance.device("alice", "phone");
+  phone.listen({"re.json/+", "event.json/+", "inbox.json/+"});
+  CHECK(refused(ask(phone, "receipts", {{"conv", "bob"}, {"seq", 1}})) == "BLOCKED");
+  done(ask(phone, "sync", Json::object()));
+  CHECK(next(phone, "carol")["receipt"] == receipt("carol", 1, 1));
+  CHECK(phone.mqtt.drain().empty());
+}

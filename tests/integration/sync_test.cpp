@@ -336,3 +336,29 @@ TEST_CASE("backlog: invitations and removals reach who was away") {
   CHECK(again.find("event.json/- invited; ") != std::string::npos);
   CHECK(again.find("inbox.json/ops") == std::string::npos);
 }
+
+TEST_CASE("sync: counts for what is subscribed right behind it, without waiting for the answer") {
+  Instance instance{"alice", "bob", "carol"};
+  send_range(instance, 1, 5);
+  {
+    Person phone = fresh_device(instance, "bob", "phone");
+    phone.listen({"inbox.json/+"});
+    expect_range(phone, 1, 5);
+    confirm(instance, phone, 5);
+  }
+  for (int i = 1; i <= 10; ++i) {
+    Person phone = fresh_device(instance, "bob", "phone");
+    phone.listen({"re.json/+"});
+    phone.publish("do.json/sync/s", R"({"positions":[{"conv":"alice","rev":2}]})");
+    phone.listen({"inbox.json/+"});
+    expect_range(phone, 3, 5);
+    phone.publish("got/alice", "5");
+    phone.expect("re.json/s");
+  }
+  Person bob = instance.person("bob");
+  bob.listen({"re.json/+"});
+  done(ask(bob, "device.remove", {{"device", "phone"}}));
+  sync(bob, {at("alice", 3)});
+  bob.listen({"inbox.json/+"});
+  expect_range(bob, 4, 5);
+}

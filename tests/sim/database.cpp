@@ -147,7 +147,8 @@ PgRows Database::execute(const PgQuery& query) {
   if (found != known.end()) return (this->*found->second)(query);
   if (name == "generations_page") return Rows{4}.done();  // nobody is revoked
   if (name == "user_last_seen" || name == "device_last_seen") return nothing();
-  if (name == "expire_messages" || name == "presence_audience") return Rows{2}.done();
+  if (name == "expire_messages") return Rows{1}.done();
+  if (name == "presence_audience") return Rows{2}.done();
   // Nothing of it is searched.
   if (name == "heads_behind" || name == "index_next") return Rows{2}.done();
   // Nobody is erased, and nothing is too old.
@@ -463,7 +464,7 @@ PgRows Database::behind(const PgQuery& query) {
   const Args args{query};
   const auto user = args.int8(0);
   const auto device = args.text(1);
-  Rows rows{7};
+  Rows rows{8};
   for (const auto& [id, table] : conversations_) {
     if (!is_member(id, user)) continue;
     const Seq got = device.empty() ? user_mark(user, id) : device_mark(user, device, id);
@@ -475,7 +476,8 @@ PgRows Database::behind(const PgQuery& query) {
         .int8(got)
         .int8(last_seq(id))
         .int8(last_seq(id))
-        .int8(last_seq(id));
+        .int8(last_seq(id))
+        .boolean(false);
   }
   return rows.done();
 }
