@@ -60,8 +60,7 @@ TEST_CASE("cli account: devices are removed") {
   CHECK(alice({"device", "remove", "tablet"}).out == "refused NOT_FOUND\n");
 }
 
-TEST_CASE("cli account: a user issues tokens of his own and makes all void" *
-          doctest::skip(without("token.issue"))) {
+TEST_CASE("cli account: a user issues tokens of his own and makes all void") {
   Alice alice;
   const std::string issued =
       alice.good({"token", "issue", "--scope", "send", "--expires", "1h", "--device", "pump"});
@@ -78,8 +77,7 @@ TEST_CASE("cli account: a user issues tokens of his own and makes all void" *
   eventually("it is void", [&] { return alice({"unread"}).code == login_refused; });
 }
 
-TEST_CASE("cli account: everything is exported, and nothing left" *
-          doctest::skip(without("me.erase"))) {
+TEST_CASE("cli account: everything is exported, and nothing left") {
   Alice alice;
   REQUIRE(alice.good({"send", "bob", "hi"}) == "stored 1\n");
   const auto lines = lines_of(alice.good({"me", "export"}));

@@ -34,7 +34,7 @@ void Device::connect(bool clean) {
   auto options = instance_.device_login(user_, name_);
   options.clean = clean;
   options.version = version_;
-  options.keepalive_s = keepalive_s;
+  options.keepalive_s = habit_ == Habit::never_confirms ? short_keepalive_s : keepalive_s;
   if (version_ == 5) options.session_expiry_s = 3'600;
   person_.emplace(instance_.connected(user_, options));
   if (!clean && subscribed_ && !person_->mqtt.session_present()) {
@@ -45,8 +45,7 @@ void Device::connect(bool clean) {
 void Device::subscribe() {
   subscribed_ = true;
   for (const auto& filter : filters()) person_->listen({filter});
-  // What total unread is: not every server tells it.
-  (void)person_->mqtt.subscribe(person_->topic("state/unread"));
+  person_->listen({"state/unread"});
 }
 
 void Device::listen_to_replies() { person_->listen({"re.json/+"}); }
@@ -56,14 +55,12 @@ void Device::disconnect() {
   person_->mqtt.disconnect();
   take(person_->mqtt.take());
   person_.reset();
-  missed_changes_ = true;
 }
 
 void Device::drop() {
   person_->mqtt.drop();
   take(person_->mqtt.take());
   person_.reset();
-  missed_changes_ = true;
 }
 
 void Device::publish(const std::string& rest, const std::string& payload) {

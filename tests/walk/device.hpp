@@ -14,6 +14,8 @@ namespace parley::walk {
 
 /// Longer than any comparison waits.
 inline constexpr std::uint16_t keepalive_s = 600;
+/// Of devices that do not confirm: what went to them counts as got while the walk goes on.
+inline constexpr std::uint16_t short_keepalive_s = 6;
 
 enum class Habit {
   never_confirms,
@@ -31,9 +33,6 @@ class Device {
   [[nodiscard]] Habit habit() const { return habit_; }
   [[nodiscard]] bool up() const { return person_.has_value(); }
   [[nodiscard]] const View& view() const { return view_; }
-  /// Whether it may have missed what was done to messages: it was away, and has not asked since.
-  [[nodiscard]] bool missed_changes() const { return missed_changes_; }
-  void has_synced() { missed_changes_ = false; }
   /// The last of state/unread, if it ever came.
   [[nodiscard]] const std::optional<std::string>& unread() const { return unread_; }
 
@@ -68,7 +67,6 @@ class Device {
   View view_;
   std::map<std::string, Seq> confirmed_;
   std::optional<std::string> unread_;
-  bool missed_changes_ = false;
   bool subscribed_ = false;
   std::optional<test::Person> person_;
 };

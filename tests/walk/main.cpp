@@ -63,6 +63,9 @@ int main(int argc, char** argv) {
     ++sum.failed;
   }
   sum.failed += bad_logs();
+  // As the other programs say it, for tools/test.
+  std::cout << "[doctest] test cases: " << sum.passed + sum.failed << " | " << sum.passed
+            << " passed | " << sum.failed << " failed | 0 skipped\n";
   std::cout << sum.passed << " passed, " << sum.failed << " failed" << std::endl;
   return sum.failed == 0 && sum.passed > 0 ? 0 : 1;
 }

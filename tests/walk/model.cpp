@@ -32,6 +32,29 @@ bool Conversation::visible(const std::string& user, Seq seq) const {
   });
 }
 
+bool Conversation::tellable(const std::string& user, Seq change) const {
+  const auto found = stays.find(user);
+  if (found == stays.end() || change > rev) return false;
+  return std::any_of(found->second.begin(), found->second.end(), [&](const Stay& stay) {
+    return change > stay.sees_after_rev && (!stay.left || change <= stay.left_rev);
+  });
+}
+
+bool Conversation::is_goodbye(const std::string& user, Seq change) const {
+  const auto found = stays.find(user);
+  return found != stays.end() &&
+         std::any_of(found->second.begin(), found->second.end(),
+                     [&](const Stay& stay) { return stay.left && change == stay.left_rev + 1; });
+}
+
+Seq Conversation::stay_began_before(const std::string& user, Seq seq) const {
+  Seq began = 0;
+  for (const Stay& stay : stays.at(user)) {
+    if (stay.since < seq) began = stay.since;
+  }
+  return began;
+}
+
 Seq Conversation::unread(const std::string& user) const {
   Seq count = 0;
   for (Seq seq = read.at(user) + 1; seq <= last_seq(); ++seq) {
@@ -59,8 +82,10 @@ void Conversation::say_system(const std::string& by, const std::string& words) {
 
 void Conversation::enter(const std::string& user, const std::string& role) {
   roles[user] = role;
-  stays[user].push_back(
-      {.sees_after = history_all ? 0 : last_seq(), .since = last_seq(), .since_rev = rev});
+  stays[user].push_back({.sees_after = history_all ? 0 : last_seq(),
+                         .since = last_seq(),
+                         .since_rev = rev,
+                         .sees_after_rev = history_all ? 0 : rev});
   read[user] = last_seq();
   muted[user] = false;
 }
@@ -68,6 +93,7 @@ void Conversation::enter(const std::string& user, const std::string& role) {
 void Conversation::quit(const std::string& user) {
   roles.erase(user);
   stays.at(user).back().left = last_seq();
+  stays.at(user).back().left_rev = rev;
   read.erase(user);
 }
 

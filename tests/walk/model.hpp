@@ -35,6 +35,8 @@ struct Stay {
   Seq since = 0;
   Seq since_rev = 0;
   std::optional<Seq> left{};
+  Seq left_rev = 0;        // his last one; that he is out has the next
+  Seq sees_after_rev = 0;  // as sees_after
 };
 
 struct Conversation {
@@ -61,6 +63,12 @@ struct Conversation {
   [[nodiscard]] std::string name_for(const std::string& user) const;
   /// Whether he may ever have had it.
   [[nodiscard]] bool visible(const std::string& user, Seq seq) const;
+  /// Whether he may ever have been told the change of this rev.
+  [[nodiscard]] bool tellable(const std::string& user, Seq change) const;
+  /// Whether the change of this rev can be that he himself is out.
+  [[nodiscard]] bool is_goodbye(const std::string& user, Seq change) const;
+  /// After which seq the stay began in which he got `seq`, or would have.
+  [[nodiscard]] Seq stay_began_before(const std::string& user, Seq seq) const;
   /// After which seq his present stay begins. Only of a member.
   [[nodiscard]] Seq since(const std::string& user) const { return stays.at(user).back().since; }
   [[nodiscard]] Seq since_rev(const std::string& user) const {

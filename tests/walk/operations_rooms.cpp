@@ -44,9 +44,9 @@ bool Walk::create_room() {
         made.room = made.title = name;
         made.history_all = all;
         made.open = open;
-        made.rev = 1;
         made.enter(me, "owner");
         for (const auto& member : members) made.enter(member, "member");
+        made.rev = 1;  // which those who are in it from the beginning are told
         made.note("made by " + me);
       }));
   return true;
@@ -232,18 +232,21 @@ bool Walk::come() {
     if (!device->up()) away.push_back(device.get());
   }
   if (away.empty()) return false;
-  Device* const device = any(away);
-  device->connect();
-  if (can_sync_ && device->habit() == Habit::syncs) {
-    ask(*device, nullptr, "sync", {{"epoch", epoch_}, {"positions", device->positions()}},
-        expecting("", [device] { device->has_synced(); }));
-  }
+  bring_back(*any(away));
   return true;
+}
+
+void Walk::bring_back(Device& device) {
+  device.connect();
+  if (device.habit() == Habit::syncs) {
+    ask(device, nullptr, "sync", {{"epoch", epoch_}, {"positions", device.positions()}},
+        expecting("", [] {}));
+  }
 }
 
 bool Walk::sync() {
   Device* const device = any_device_up();
-  if (!can_sync_ || device == nullptr || device->habit() != Habit::syncs) return false;
+  if (device == nullptr || device->habit() != Habit::syncs) return false;
   ask(*device, nullptr, "sync", {{"epoch", epoch_}, {"positions", device->positions()}},
       expecting("", [] {}));
   return true;

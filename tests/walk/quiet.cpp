@@ -11,6 +11,7 @@ using Json = nlohmann::json;
 namespace {
 
 constexpr Seq page_max = 200;
+constexpr Seq truncated_least = 1'000;  // sync_messages_max
 
 std::string number(Seq seq) { return std::to_string(seq); }
 
@@ -46,15 +47,14 @@ std::string differs(const Said& said, const HeldMessage& held) {
   return wrong;
 }
 
-/// Everything of the present stay, as it is now; of what was before it only what is there, and of
-/// what was done while the device was away, only if it asked.
+/// Everything of the present stay, as it is now; of what was before it only what is there.
 void Walk::compare_member(const Device& device, const std::string& conv, const Conversation& truth,
                           const HeldConversation& held, Differences& found) {
   const std::string& me = device.user();
   const auto say = [&](const std::string& what) {
     found.push_back({device.client_id() + " in " + conv + ": " + what, &truth});
   };
-  const bool exact = !device.missed_changes();
+  const bool exact = device.up();
   for (Seq seq = truth.since(me) + 1; seq <= truth.last_seq(); ++seq) {
     const auto message = held.messages.find(seq);
     if (message == held.messages.end()) {
@@ -107,23 +107,71 @@ void Walk::compare_secrets(const Device& device, Differences& found) {
     for (const auto& [seq, text] : held.edits) {
       if (!truth->visible(me, seq)) say("was told the new words of " + number(seq));
     }
+    for (const auto& [rev, told] : held.events) {
+      // Whoever is in it again sees a message of his time as it is now, whenever that was done.
+      const bool about_his = told.seq > 0 && truth->visible(me, told.seq);
+      const bool in_time = truth->has(me) ? rev <= truth->rev : truth->tellable(me, rev);
+      const bool his = told.seq > 0 ? about_his && in_time : truth->tellable(me, rev);
+      if (!his && !(told.what == "left" && told.user == me && truth->is_goodbye(me, rev))) {
+        say("was told " + told.what + " " + number(told.seq) + " " + told.user + " of rev " +
+            number(rev) + ", which was not for him");
+      }
+    }
+  }
+}
+
+/// How it came: each in its order, and repeats as before or as they are now.
+void Walk::compare_order(const Device& device, Differences& found) {
+  const std::string& me = device.user();
+  for (const auto& [conv, held] : device.view().all()) {
+    const Conversation* const truth = model_.find(me, conv);
+    if (truth == nullptr || !truth->stays.contains(me)) continue;  // compare_secrets says it
+    const auto say = [&](const std::string& what) {
+      found.push_back({device.client_id() + " in " + conv + ": " + what, truth});
+    };
+    for (const auto& what : held.wrong) say(what);
+    for (const Gap& gap : held.gaps) {
+      const Seq from = std::max(gap.after, truth->stay_began_before(me, gap.before)) + 1;
+      for (Seq seq = from; seq < gap.before && seq <= truth->last_seq(); ++seq) {
+        if (truth->visible(me, seq) && !truth->at(seq).deleted) {
+          say(number(gap.before) + " came before " + number(seq));
+        }
+      }
+    }
+    for (const auto& [seq, texts] : held.texts) {
+      if (seq > truth->last_seq()) continue;
+      const Said& said = truth->at(seq);
+      const std::size_t system_max = said.deleted ? 2 : 1;
+      for (const auto& text : texts) {
+        const bool known = said.kind == "system" ? texts.size() <= system_max
+                                                 : std::ranges::count(said.texts, text) > 0 ||
+                                                       (said.deleted && text.empty());
+        if (!known) say(number(seq) + " came with the text " + text);
+      }
+    }
+    for (const Truncation& cut : held.truncations) {
+      if (cut.from_seq <= 1 || truth->last_seq() < cut.from_seq + truncated_least - 1) {
+        say("truncated from " + number(cut.from_seq) + " although there was less");
+      }
+    }
   }
 }
 
 void Walk::compare_state(const Device& device, Differences& found) {
   // One that is away holds what was true then.
-  if (!device.up() || !device.unread()) return;
+  if (!device.up()) return;
   Seq total = 0;
   for (const auto& [conv, one] : model_.of(device.user())) total += one->unread(device.user());
-  if (*device.unread() != number(total)) {
-    found.push_back({device.client_id() + ": state/unread is " + *device.unread() + " instead of " +
-                     number(total)});
+  if (device.unread() != number(total)) {
+    found.push_back({device.client_id() + ": state/unread is " +
+                     device.unread().value_or("not told") + " instead of " + number(total)});
   }
 }
 
 Walk::Differences Walk::compare_device(const Device& device) {
   Differences found;
   compare_secrets(device, found);
+  compare_order(device, found);
   if (!device.up()) return found;
   for (const auto& [conv, truth] : model_.of(device.user())) {
     compare_member(device, conv, *truth, device.view().of(conv), found);
@@ -248,6 +296,7 @@ void Walk::compare_fresh(const std::string& who, Differences& found) {
   const test::Deadline deadline{test::slowed(test::Milliseconds{30'000})};
   Differences held;
   do {
+    look_at_all();
     device.look();
     held = compare_everything(device);
   } while (!held.empty() && !deadline.passed());
@@ -258,6 +307,7 @@ void Walk::compare_fresh(const std::string& who, Differences& found) {
 Walk::Differences Walk::compare_everything(const Device& device) {
   Differences found;
   compare_secrets(device, found);
+  compare_order(device, found);
   const std::string& me = device.user();
   for (const auto& [conv, truth] : model_.of(me)) {
     const HeldConversation& held = device.view().of(conv);

@@ -13,6 +13,20 @@ void tell(Told& known, Seq rev, bool holds) {
   if (rev > known.rev) known = {rev, holds};
 }
 
+/// The same rev always tells the same.
+void note_event(HeldConversation& held, Seq rev, const Json& event) {
+  ToldEvent told;
+  for (const auto& [name, value] : event.items()) {
+    if (!value.is_object()) continue;
+    told = {name, value.value("seq", Seq{0}), value.value("user", "")};
+  }
+  const auto [known, is_new] = held.events.try_emplace(rev, told);
+  if (!is_new && known->second != told) {
+    held.wrong.push_back("rev " + std::to_string(rev) + " told " + known->second.what + " and " +
+                         told.what);
+  }
+}
+
 }  // namespace
 
 HeldMessage held_message(const Json& message) {
@@ -46,8 +60,16 @@ void View::take_message(const Json& message) {
   HeldConversation& held = all_[message.at("conv")];
   const Seq seq = message.at("seq");
   const HeldMessage came = held_message(message);
+  // In the order of seq, but for what came before.
+  const Seq expected = std::max(held.newest + 1, held.truncated_from);
+  if (seq > expected) held.gaps.insert({expected - 1, seq});
+  held.texts[seq].insert(came.text);
   const auto [place, is_new] = held.messages.try_emplace(seq, came);
   if (!is_new) {
+    const HeldMessage& first = place->second;
+    if (came.from != first.from || came.kind != first.kind || came.reply_to != first.reply_to) {
+      held.wrong.push_back("another message came as " + std::to_string(seq));
+    }
     place->second.deleted = place->second.deleted || came.deleted;
     // As it was read again from the store, so newer than what came before it; what comes after it
     // may be newer still. One without an edit is the broker's repetition of the first delivery.
@@ -58,6 +80,10 @@ void View::take_message(const Json& message) {
     }
   }
   held.newest = std::max(held.newest, seq);
+  if (!held.truncations.empty()) {
+    Seq& newest = held.truncations.back().newest;
+    newest = std::max(newest, seq);
+  }
   // The event beside a system message has the same rev, and comes after it.
   if (came.kind != "system") held.rev = std::max(held.rev, came.rev);
 }
@@ -67,6 +93,7 @@ void View::take_event(const Json& event) {
   HeldConversation& held = all_[event.at("conv")];
   const Seq rev = event.value("rev", Seq{0});
   held.rev = std::max(held.rev, rev);
+  if (rev > 0) note_event(held, rev, event);
   if (const auto it = event.find("edited"); it != event.end()) {
     held.edits[it->at("seq")] = it->at("text");
     const auto message = held.messages.find(it->at("seq"));
@@ -94,6 +121,7 @@ void View::take_event(const Json& event) {
     if (rev > held.title.first) held.title = {rev, room->at("title")};
   } else if (const auto cut = event.find("truncated"); cut != event.end()) {
     held.truncated_from = cut->at("from_seq");
+    held.truncations.push_back({held.truncated_from, 0});
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 namespace parley::walk {
 
@@ -28,6 +29,26 @@ struct Told {
   bool holds = false;
 };
 
+/// What an event said.
+struct ToldEvent {
+  std::string what;  // the name of its field
+  Seq seq = 0;       // of the message, if it is about one
+  std::string user;  // whom it is about, if anybody
+  bool operator==(const ToldEvent&) const = default;
+};
+
+/// A message came although not all before it had come.
+struct Gap {
+  Seq after = 0;   // the newest before it
+  Seq before = 0;  // the one that came
+  auto operator<=>(const Gap&) const = default;
+};
+
+struct Truncation {
+  Seq from_seq = 0;
+  Seq newest = 0;  // the highest seq that came behind it
+};
+
 struct HeldConversation {
   std::map<Seq, HeldMessage> messages;
   std::map<std::tuple<Seq, std::string, std::string>, Told> reactions;  // seq, who, emoji
@@ -38,6 +59,11 @@ struct HeldConversation {
   Seq rev = 0;                               // the position for `sync`
   Seq newest = 0;                            // the highest seq held
   Seq truncated_from = 0;
+  std::map<Seq, ToldEvent> events;  // by rev
+  std::set<Gap> gaps;
+  std::vector<Truncation> truncations;
+  std::map<Seq, std::set<std::string>> texts;  // all that came as a message's text
+  std::vector<std::string> wrong;              // what no order of things explains
 };
 
 class View {

@@ -66,6 +66,7 @@ class Walk {
   void report(const Difference& difference);
   void fail(std::string what, const Conversation* about = nullptr);
   void quiet_point(bool last);
+  void look_at_all();
   int below(int limit) { return std::uniform_int_distribution<int>{0, limit - 1}(random_); }
   bool chance(int percent) { return below(100) < percent; }
   template <class T>
@@ -106,6 +107,7 @@ class Walk {
   bool go();
   bool come();
   bool sync();
+  void bring_back(Device& device);
   /// Whether he is about to be disconnected.
   bool is_leaving(const Device& device) const;
   bool is_blocked_in(const Conversation& about, const std::string& user) const;
@@ -124,6 +126,7 @@ class Walk {
   void compare_member(const Device& device, const std::string& conv, const Conversation& truth,
                       const HeldConversation& held, Differences& found);
   void compare_secrets(const Device& device, Differences& found);
+  void compare_order(const Device& device, Differences& found);
   void compare_history(const std::string& user, Differences& found);
   void compare_unread(Differences& found);
   void compare_state(const Device& device, Differences& found);
@@ -140,7 +143,6 @@ class Walk {
   std::vector<std::unique_ptr<Device>> devices_;
   std::map<std::string, std::unique_ptr<test::Person>> askers_;  // of history
   std::string epoch_;
-  bool can_sync_ = false;
   std::vector<Pending> pending_;
   std::vector<Device*> leaving_;  // disconnected when the round is over
   struct Repeatable {
