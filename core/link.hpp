@@ -51,6 +51,8 @@ struct InboundRecord {
   std::optional<std::string> correlation_data;
   std::optional<Code> refused;
   std::uint32_t token_expires_at = 0;  // unix seconds, 0 = never
+  std::uint32_t token_generation = 0;
+  std::optional<std::uint32_t> device_generation;  // at the session's login, if it was known
 };
 
 struct SpooledRecord {

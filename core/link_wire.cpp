@@ -298,6 +298,8 @@ std::string encode(const InboundRecord& record) {
   if (record.correlation_data) to.set_correlation_data(*record.correlation_data);
   if (record.refused) to.set_refused(std::string{to_string(*record.refused)});
   to.set_token_expires_at(record.token_expires_at);
+  to.set_token_generation(record.token_generation);
+  if (record.device_generation) to.set_device_generation(*record.device_generation);
   return to.SerializeAsString();
 }
 
@@ -349,6 +351,8 @@ std::optional<InboundRecord> decode_record(std::string_view bytes) {
   to.response_topic = from.response_topic();
   if (from.has_correlation_data()) to.correlation_data = from.correlation_data();
   to.token_expires_at = from.token_expires_at();
+  to.token_generation = from.token_generation();
+  if (from.has_device_generation()) to.device_generation = from.device_generation();
   if (!from.refused().empty()) {
     to.refused = code_from(from.refused());
     if (!to.refused) return std::nullopt;

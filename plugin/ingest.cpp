@@ -52,6 +52,8 @@ link::InboundRecord record_of(const Session& session, std::string_view topic_res
   record.device = session.device;
   record.scope = session.identity.scope;
   record.token_expires_at = session.identity.expires_at;
+  record.token_generation = session.identity.generation;
+  record.device_generation = session.device_generation;
   record.flags = flags_of(session, qos);
   record.topic_rest = topic_rest;
   record.payload = payload;

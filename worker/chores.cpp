@@ -43,11 +43,20 @@ void Chores::tick(int wait_ms) {
   });
 }
 
+/// In turn: neither waits until the other has nothing more to do.
 void Chores::work() {
   if (!database_.ready()) {
     tick(idle_ms);
-    return;
+  } else if (std::exchange(retain_next_, !retain_next_) && retention_due()) {
+    retain();
+  } else {
+    erase();
   }
+}
+
+bool Chores::retention_due() const { return phase_ != Phase::idle || mono_now() >= retain_at_; }
+
+void Chores::erase() {
   database_.submit({sql::erasure_room()}, [this](auto result) {
     if (!result) {
       failed("erase", result.error());
@@ -74,37 +83,52 @@ void Chores::leave_room(const sql::ErasureRoom& room) {
                        std::move(asker),
                        "{}",
                        [] { return true; },
-                       [this](const Result<Changed, PgFault>& result) {
-                         if (!result) {
-                           failed("erase", result.error());
-                           return;
-                         }
-                         needs_.tell(*result);
+                       [this, room](const Result<Changed, PgFault>& result) {
+                         left_room(room, result);
                          needs_.turn();
-                         tick(next_ms);
                        }};
   needs_.lanes.push(std::move(change));
   needs_.turn();
 }
 
+void Chores::left_room(const sql::ErasureRoom& room, const Result<Changed, PgFault>& result) {
+  if (result) needs_.tell(*result);
+  if (result && (!result->outcome || result->outcome->code.empty())) {
+    tick(next_ms);
+    return;
+  }
+  log::error("event=chore_failed chore=erase user={} room={} err={}", room.user.value,
+             room.conversation.value,
+             log::quoted(result ? result->outcome->detail : result.error().what));
+  postpone(room.user, room.conversation);
+}
+
 void Chores::erase_contents() {
   database_.submit({sql::erase_contents(erased_max)}, [this](auto result) {
     if (!result) {
-      failed("erase", result.error());
-    } else if (sql::erase_contents_of(result->at(0))) {
+      log::error("event=chore_failed chore=erase sqlstate={} err={}", result.error().sqlstate,
+                 log::quoted(result.error().what));
+      postpone(UserId{0}, ConversationId{0});
+    } else if (sql::erase_contents_of(result->at(0)) || retention_due()) {
       tick(next_ms);
     } else {
-      retain();
+      tick(idle_ms);
+    }
+  });
+}
+
+void Chores::postpone(UserId user, ConversationId room) {
+  database_.submit({sql::postpone_erasure(user, room)}, [this](auto result) {
+    if (!result) {
+      failed("erase", result.error());
+    } else {
+      tick(next_ms);
     }
   });
 }
 
 void Chores::retain() {
   if (phase_ == Phase::idle) {
-    if (mono_now() < retain_at_) {
-      tick(idle_ms);
-      return;
-    }
     phase_ = Phase::partitions;
     after_ = 0;
   }

@@ -32,8 +32,12 @@ class Chores {
   enum class Phase { idle, partitions, rows, rooms };
   void tick(int wait_ms);
   void work();
+  void erase();
   void leave_room(const sql::ErasureRoom& room);
+  void left_room(const sql::ErasureRoom& room, const Result<Changed, PgFault>& result);
   void erase_contents();
+  void postpone(UserId user, ConversationId room);
+  [[nodiscard]] bool retention_due() const;
   void retain();
   void retained(std::int64_t next);
   void failed(const char* what, const PgFault& fault);
@@ -43,6 +47,7 @@ class Chores {
   asio::steady_timer timer_;
   PgLink database_;
   Phase phase_ = Phase::idle;
+  bool retain_next_ = false;
   std::int64_t after_ = 0;  // the phase has come so far
   MonoMillis retain_at_;    // when the next round begins
 };

@@ -27,7 +27,7 @@ constexpr std::uint32_t replies = feed::re_json | feed::re_pb | feed::rr;
 }  // namespace
 
 void Exports::begin(const sql::Asker& asker, const AnswerTo& to, const std::string& id,
-                    std::function<bool()> wanted, sql::OutcomeDone first) {
+                    SessionNo session_no, std::function<bool()> wanted, sql::OutcomeDone first) {
   if (runs_.contains(asker.user)) {
     first(sql::refusal(Code::busy, "one export at a time"));
     return;
@@ -40,6 +40,8 @@ void Exports::begin(const sql::Asker& asker, const AnswerTo& to, const std::stri
   run->asker = asker;
   run->to = to;
   run->id = id;
+  run->session_no = session_no;
+  run->hears_itself = session_hears(*run);
   run->wanted = std::move(wanted);
   run->first = std::move(first);
   runs_[asker.user] = run;
@@ -86,7 +88,8 @@ void Exports::ask(const Shared& run, std::vector<PgQuery> queries,
       log::error("event=request_failed method=me.export sqlstate={} err={}",
                  result.error().sqlstate, log::quoted(result.error().what));
       if (run->first) {
-        run->first(sql::refusal(Code::unavailable, "the database did not carry it out"));
+        std::exchange(run->first, nullptr)(
+            sql::refusal(Code::unavailable, "the database did not carry it out"));
       } else if (const auto reply = encode_reply(
                      run->to.format,
                      {run->id, ReplyFailed{Code::unavailable, "the rest cannot be read now"}});
@@ -96,7 +99,7 @@ void Exports::ask(const Shared& run, std::vector<PgQuery> queries,
       end(run);
     } else {
       got(*result);
-      go_on(run);
+      if (is_open(run)) go_on(run);
     }
     needs_.turn();
   });
@@ -105,14 +108,20 @@ void Exports::ask(const Shared& run, std::vector<PgQuery> queries,
 void Exports::read_account(const Shared& run) {
   const auto user = run->asker.user;
   std::vector<PgQuery> queries;
+  queries.push_back(sql::is_active(user));
   queries.push_back(sql::export_account(user));
   queries.push_back(sql::export_people(user));
   queries.push_back(sql::export_conversations(user));
   ask(run, std::move(queries), [this, run](const std::vector<PgRows>& results) {
-    for (std::size_t i = 0; i < 2; ++i) {
+    if (!sql::is_active_of(results.at(0))) {
+      std::exchange(run->first, nullptr)(sql::refusal(Code::forbidden, "no such user"));
+      end(run);
+      return;
+    }
+    for (std::size_t i = 1; i < 3; ++i) {
       for (auto& line : sql::lines_of(results.at(i))) add_line(*run, std::move(line));
     }
-    for (auto& one : sql::exported_of(results.at(2))) run->left.push_back(std::move(one));
+    for (auto& one : sql::exported_of(results.at(3))) run->left.push_back(std::move(one));
   });
 }
 
@@ -200,8 +209,20 @@ void Exports::tell(const Shared& run, bool more) {
   needs_.turn();
 }
 
+bool Exports::session_hears(const Run& run) const {
+  const auto* const session = needs_.sessions.find(run.session_no);
+  return session != nullptr && (session->feeds & replies) != 0;
+}
+
 bool Exports::is_heard(const Run& run) const {
+  // While the sessions are not known, it is told to whoever is there.
+  if (run.hears_itself && needs_.plugin.sessions_sure()) return session_hears(run);
   return (needs_.publisher.feeds_of(run.to.user) & replies) != 0;
+}
+
+bool Exports::is_open(const Shared& run) const {
+  const auto found = runs_.find(run->asker.user);
+  return found != runs_.end() && found->second == run;
 }
 
 void Exports::end(const Shared& run) {

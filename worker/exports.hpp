@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/answer.hpp"
+#include "core/sessions.hpp"
 #include "worker/pg_link.hpp"
 #include "worker/plugin_link.hpp"
 #include "worker/publisher.hpp"
@@ -20,13 +21,14 @@
 
 namespace parley {
 
-/// Loop thread. Nothing of an export is durable: it ends with the worker, and when nobody is there
-/// to hear it.
+/// Loop thread. Nothing of an export is durable: it ends with the worker, and with the connection
+/// that asked for it. If that does not hear the answers, then when nobody is there to hear them.
 class Exports {
  public:
   struct Needs {
-    PgLink& database;  // of requests
+    PgLink& database;  // messages and short requests do not wait for it
     PluginLink& plugin;
+    const Sessions& sessions;
     const Publisher& publisher;
     std::function<void()> turn;
   };
@@ -38,13 +40,15 @@ class Exports {
   /// @param wanted  whether the request has not been answered otherwise yet
   /// @param first   called once: the first page, or why there is none; the others go to `to`
   void begin(const sql::Asker& asker, const AnswerTo& to, const std::string& id,
-             std::function<bool()> wanted, sql::OutcomeDone first);
+             SessionNo session_no, std::function<bool()> wanted, sql::OutcomeDone first);
 
  private:
   struct Run {
     sql::Asker asker;
     AnswerTo to;
     std::string id;
+    SessionNo session_no = 0;
+    bool hears_itself = false;  // that session; else others of the user are told
     std::function<bool()> wanted;
     sql::OutcomeDone first;  // until it was called
     std::deque<std::string> lines;
@@ -69,7 +73,9 @@ class Exports {
   void got_messages(const Shared& run, const PgRows& rows);
   void add_line(Run& run, std::string line);
   void tell(const Shared& run, bool more);
+  [[nodiscard]] bool session_hears(const Run& run) const;
   [[nodiscard]] bool is_heard(const Run& run) const;
+  [[nodiscard]] bool is_open(const Shared& run) const;
   void end(const Shared& run);
 
   Needs needs_;

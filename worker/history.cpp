@@ -70,7 +70,7 @@ HistoryResult result_of(const Plan& plan, const std::vector<PgRows>& results,
   HistoryResult result;
   for (std::size_t i = 0; i < plan.ranges.size(); ++i) {
     // Of two ranges each has its half.
-    add_rows(result, sql::messages_of(results.at(i + 1)), plan.ranges[i].newest, plan.wanted[i],
+    add_rows(result, sql::messages_of(results.at(i + 2)), plan.ranges[i].newest, plan.wanted[i],
              page_bytes_max / plan.ranges.size(), conversation, conv);
   }
   return result;
@@ -80,13 +80,16 @@ void read_pages(PgLink& database, ConversationId conversation, UserId user,
                 const HistoryRequest& request, HistoryDone done) {
   auto plan = plan_of(request, conversation, user);
   std::vector<PgQuery> queries;
+  queries.push_back(sql::is_active(user));
   queries.push_back(sql::is_member(conversation, user));
   for (const auto& range : plan.ranges) queries.push_back(sql::message_range(range));
   database.submit(std::move(queries), [plan = std::move(plan), conversation, conv = request.conv,
                                        done = std::move(done)](auto result) {
     if (!result) {
       done(ReplyFailed{Code::unavailable, "the database did not answer"});
-    } else if (!sql::is_member_of(result->at(0))) {
+    } else if (!sql::is_active_of(result->at(0))) {
+      done(ReplyFailed{Code::forbidden, "no such user"});
+    } else if (!sql::is_member_of(result->at(1))) {
       done(ReplyFailed{Code::not_member, "you are not in " + conv});
     } else {
       done(result_of(plan, *result, conversation, conv));

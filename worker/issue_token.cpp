@@ -104,7 +104,7 @@ void issue_token(PgLink& database, const BrokerConfig& broker, const sql::Asker&
     }
     const auto present = sql::token_generation_of(result->at(0));
     if (!present.known) {
-      done(sql::refusal(Code::forbidden, "no such user"));
+      done(sql::refusal(Code::forbidden, "no such user, or your own token is void by now"));
     } else if (present.too_many) {
       done(sql::refusal(Code::too_large, "too many devices: remove some"));
     } else {

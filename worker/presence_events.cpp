@@ -1,6 +1,8 @@
 #include "worker/presence_events.hpp"
 
+#include <algorithm>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "core/json_writer.hpp"
@@ -12,7 +14,7 @@
 namespace parley {
 namespace {
 
-constexpr std::size_t at_once_max = 200;        // users whose contacts are asked for together
+constexpr std::string_view statement_timed_out = "57014";
 constexpr std::size_t waiting_max = 1'000'000;  // beyond: not told
 
 std::string event_of(const Presence::Change& change) {
@@ -40,23 +42,34 @@ void PresenceEvents::tell() {
   if (busy_ || waiting_.empty() || !database_.ready()) return;
   Changes changes;
   std::vector<UserId> users;
-  while (!waiting_.empty() && changes.size() < at_once_max) {
+  while (!waiting_.empty() && changes.size() < at_once_) {
     users.push_back(waiting_.begin()->first);
     changes.insert(waiting_.extract(waiting_.begin()));
   }
   busy_ = true;
-  database_.submit(
-      {sql::presence_audience(users)}, [this, changes = std::move(changes)](auto result) mutable {
-        busy_ = false;
-        if (result) {
-          told(changes, result->at(0));
-          tell();
-        } else {
-          log::warn("event=presence_events_failed err={}", log::quoted(result.error().what));
-          waiting_.merge(changes);  // what has changed since stays as it is
-        }
-        turn_();
-      });
+  database_.submit({sql::presence_audience(users)},
+                   [this, changes = std::move(changes)](auto result) mutable {
+                     busy_ = false;
+                     if (result) {
+                       told(changes, result->at(0));
+                       at_once_ = std::min(at_once_ * 2, at_once_max);
+                       tell();
+                     } else {
+                       failed(changes, result.error());
+                     }
+                     turn_();
+                   });
+}
+
+/// Too many at once; or one of them is too much alone: then the others come through without him.
+void PresenceEvents::failed(Changes& changes, const PgFault& fault) {
+  log::warn("event=presence_events_failed users={} sqlstate={} err={}", changes.size(),
+            fault.sqlstate, log::quoted(fault.what));
+  if (fault.sqlstate == statement_timed_out) {
+    if (changes.size() == 1) return;
+    at_once_ = std::max<std::size_t>(1, changes.size() / 4);
+  }
+  waiting_.merge(changes);  // what has changed since stays as it is
 }
 
 void PresenceEvents::told(const Changes& changes, const PgRows& rows) {

@@ -1,6 +1,7 @@
 // Who has come and who is gone, as events to their contacts (docs/protocol.md, "Presence").
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <map>
 #include <vector>
@@ -25,12 +26,15 @@ class PresenceEvents {
  private:
   using Changes = std::map<UserId, Presence::Change>;
   void told(const Changes& changes, const PgRows& rows);
+  void failed(Changes& changes, const PgFault& fault);
 
   PgLink& database_;
   Publisher& publisher_;
   std::function<void()> turn_;
   Changes waiting_;  // of each user the last one; bounded
   bool busy_ = false;
+  static constexpr std::size_t at_once_max = 200;  // users whose contacts are asked for together
+  std::size_t at_once_ = at_once_max;              // fewer after a timeout
 };
 
 }  // namespace parley

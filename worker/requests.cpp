@@ -56,11 +56,18 @@ Requests::Requests(asio::io_context& loop, const Config& config, Needs needs)
 
 void Requests::take(const Origin& origin, const link::InboundRecord& record, const DoTopic& topic) {
   auto request = std::make_shared<Request>();
-  request->asker = {
-      record.user_id, record.user,        record.device, static_cast<std::uint8_t>(record.scope),
-      origin,         record.received_at, limits_};
-  request->asker.token_expires_at = record.token_expires_at;
-  request->asker.bound = (record.flags & link::record_flag::bound) != 0;
+  request->asker = {record.user_id,
+                    record.user,
+                    record.device,
+                    static_cast<std::uint8_t>(record.scope),
+                    origin,
+                    record.received_at,
+                    limits_,
+                    record.token_expires_at,
+                    record.token_generation,
+                    record.device_generation,
+                    (record.flags & link::record_flag::bound) != 0};
+  request->session_no = record.session_no;
   request->to = answer_to(record, prefix_, topic.format);
   request->id = id_of(record, topic);
   request->method = find_method(topic.method);
@@ -121,13 +128,14 @@ void Requests::admit(const Shared& request, const link::InboundRecord& record,
 
 void Requests::special(const Shared& request) {
   request->open = true;
-  needs_.specials.carry_out({request->method, request->asker, request->json, request->to,
-                             request->id, [request] { return !request->answered; }},
-                            [this, request](const sql::Outcome& outcome) {
-                              answer(request, outcome);
-                              ended(request);
-                              needs_.turn();
-                            });
+  needs_.specials.carry_out(
+      {request->method, request->asker, request->json, request->to, request->id,
+       request->session_no, [request] { return !request->answered; }},
+      [this, request](const sql::Outcome& outcome) {
+        answer(request, outcome);
+        ended(request);
+        needs_.turn();
+      });
 }
 
 /// What it may have changed before a crash is told all the same.
@@ -214,13 +222,17 @@ void Requests::carry_out(const Shared& request, ConversationId conversation) {
   queries.push_back(sql::carry_out(std::nullopt, request->method->name, request->asker,
                                    conversation, request->json));
   needs_.database.submit(std::move(queries), [this, request, conversation](auto result) {
+    // An answer that was lost may have been a yes.
+    bool may_be_done = true;
     if (result) {
-      answer(request, *sql::outcome_of(result->at(0)));
+      const auto outcome = *sql::outcome_of(result->at(0));
+      may_be_done = outcome.code.empty();
+      answer(request, outcome);
       needs_.state.requested(request->method->name, request->asker, conversation, request->json);
     } else {
       fault(request, result.error());
     }
-    if (request->method->revokes) needs_.revoked();
+    if (request->method->revokes && may_be_done) needs_.revoked();
     ended(request);
     needs_.turn();
   });

@@ -59,6 +59,7 @@ class Requests {
     sql::Asker asker;
     AnswerTo to;
     std::string id;
+    SessionNo session_no = 0;
     std::string json;  // for the database
     MonoMillis deadline;
     bool counted = false;  // among the open ones

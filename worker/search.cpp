@@ -32,15 +32,9 @@ std::string json_of(const sql::FoundMessage& found) {
   return encode_message(Format::json, message, false);
 }
 
-/// A list with these items, as far as they fit; the first one always does.
-template <class Item>
-std::string result_of(const char* name, const std::vector<sql::FoundMessage>& found, Item&& item) {
+std::string list_of(const char* name, const std::vector<std::string>& items) {
   std::string list;
-  for (const auto& one : found) {
-    auto json = item(one);
-    if (!list.empty() && list.size() + json.size() > page_bytes_max) break;
-    list += (list.empty() ? "" : ",") + json;
-  }
+  for (const auto& item : items) list += (list.empty() ? "" : ",") + item;
   return std::string{R"({")"} + name + R"(":[)" + list + "]}";
 }
 
@@ -48,7 +42,9 @@ PgLink::Done answer_with(sql::OutcomeDone done,
                          std::function<std::string(const std::vector<sql::FoundMessage>&)> result) {
   return [done = std::move(done), result = std::move(result)](auto rows) {
     if (rows) {
-      done({"", "", result(sql::found_of(rows->back()))});
+      done(sql::is_active_of(rows->front())
+               ? sql::Outcome{"", "", result(sql::found_of(rows->back()))}
+               : sql::refusal(Code::forbidden, "no such user"));
       return;
     }
     log::error("event=request_failed method=search sqlstate={} err={}", rows.error().sqlstate,
@@ -57,16 +53,43 @@ PgLink::Done answer_with(sql::OutcomeDone done,
   };
 }
 
+/// As many as fit; the first one always does.
 std::string hits_of(const std::vector<sql::FoundMessage>& found) {
-  return result_of("hits", found, [](const sql::FoundMessage& one) {
-    return R"({"conv":)" + Json(one.conv).dump() + R"(,"message":)" + json_of(one) +
-           R"(,"snippet":)" + Json(one.snippet).dump() + "}";
-  });
+  std::vector<std::string> hits;
+  std::size_t bytes = 0;
+  for (const auto& one : found) {
+    auto hit = R"({"conv":)" + Json(one.conv).dump() + R"(,"message":)" + json_of(one) +
+               R"(,"snippet":)" + Json(one.snippet).dump() + "}";
+    bytes += hit.size() + 1;
+    if (!hits.empty() && bytes > page_bytes_max) break;
+    hits.push_back(std::move(hit));
+  }
+  return list_of("hits", hits);
+}
+
+/// The next page goes on before a time: what is of one time comes together, even if it does not
+/// fit.
+std::vector<std::string> mentions_that_fit(const std::vector<sql::FoundMessage>& found) {
+  std::vector<std::string> messages;
+  std::size_t bytes = 0;
+  std::size_t whole = 0;  // so many before this time
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    if (i > 0 && found[i].message.received_at != found[i - 1].message.received_at) whole = i;
+    if (bytes > page_bytes_max && whole == i) break;
+    messages.push_back(json_of(found[i]));
+    bytes += messages.back().size() + 1;
+    if (bytes > page_bytes_max && whole > 0) {
+      messages.resize(whole);
+      break;
+    }
+  }
+  return messages;
 }
 
 void search_in(PgLink& database, const sql::Asker& asker, ConversationId only_in,
                const std::string& configuration, const Json& request, sql::OutcomeDone done) {
   std::vector<PgQuery> queries;
+  queries.push_back(sql::is_active(asker.user));
   queries.push_back(sql::search_messages(asker.user, only_in, configuration,
                                          request.value("query", std::string{}), limit_of(request)));
   database.submit(std::move(queries), answer_with(std::move(done), hits_of));
@@ -131,10 +154,11 @@ void mentions(PgLink& database, const sql::Asker& asker, const std::string& requ
               sql::OutcomeDone done) {
   const auto json = Json::parse(request);
   std::vector<PgQuery> queries;
+  queries.push_back(sql::is_active(asker.user));
   queries.push_back(
       sql::mentions_of(asker.user, json.value("before", std::string{}), limit_of(json)));
   database.submit(std::move(queries), answer_with(std::move(done), [](const auto& found) {
-                    return result_of("messages", found, json_of);
+                    return list_of("messages", mentions_that_fit(found));
                   }));
 }
 

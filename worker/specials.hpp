@@ -1,7 +1,10 @@
 // The methods of `do` that are no functions of the database alone.
 #pragma once
 
+#include <cstddef>
+#include <deque>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "core/answer.hpp"
@@ -19,6 +22,7 @@ class Specials {
  public:
   struct Needs {
     PgLink& database;  // of requests
+    PgLink& slow;      // of its own: what takes long delays nothing else
     Resolver& resolver;
     const Config& config;
     Exports& exports;
@@ -31,13 +35,26 @@ class Specials {
     std::string json;  // the request
     AnswerTo to;
     std::string id;
+    SessionNo session_no = 0;
     std::function<bool()> wanted;  // it has not been answered yet
   };
   /// @param done  called once, from the loop
   void carry_out(const Asked& asked, sql::OutcomeDone done);
 
  private:
+  struct Search {
+    Asked asked;
+    sql::OutcomeDone done;
+  };
+  void add_search(const Asked& asked, sql::OutcomeDone done);
+  void next_search();
+  void forget_search(UserId user);
+  void run_search(const Asked& asked, sql::OutcomeDone done);
+
   Needs needs_;
+  std::deque<Search> searches_;                // one after the other; as many as requests at most
+  std::map<UserId, std::size_t> searches_of_;  // with the one under way
+  bool searching_ = false;
 };
 
 }  // namespace parley

@@ -184,6 +184,7 @@ FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], 
      AS i(user_id, device, conversation_id, got_seq, read_seq, got_rev)
 JOIN conversation_heads h ON h.conversation_id = i.conversation_id
 JOIN members m ON m.conversation_id = i.conversation_id AND m.user_id = i.user_id
+JOIN users u ON u.user_id = i.user_id AND u.disabled_at IS NULL
 WHERE i.device <> '' AND GREATEST(i.got_seq, i.read_seq, i.got_rev) > 0
 ORDER BY i.user_id, i.device, i.conversation_id
 ON CONFLICT (user_id, device, conversation_id) DO UPDATE
@@ -224,6 +225,8 @@ const PgStatement last_messages_statement{"last_messages", PARLEY_MESSAGE_RANGE(
 
 const PgStatement is_member_statement{
     "is_member", "SELECT EXISTS (SELECT FROM members WHERE conversation_id = $1 AND user_id = $2)"};
+
+const PgStatement is_active_statement{"is_active", "SELECT is_active($1)"};
 
 struct MarkArrays {
   std::vector<std::int64_t> users, conversations, got, read, got_rev;
@@ -522,5 +525,11 @@ PgQuery is_member(ConversationId conversation, UserId user) {
 }
 
 bool is_member_of(const PgRows& rows) { return rows.boolean(0, 0); }
+
+PgQuery is_active(UserId user) {
+  return {&is_active_statement, std::move(PgParams{}.int8(user.value))};
+}
+
+bool is_active_of(const PgRows& rows) { return rows.boolean(0, 0); }
 
 }  // namespace parley::sql

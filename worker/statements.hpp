@@ -200,5 +200,8 @@ MessageRow message_at(const PgRows& rows, int row, int first);
 /// One row if `user` is (or was) in the conversation: is he a member now.
 PgQuery is_member(ConversationId conversation, UserId user);
 bool is_member_of(const PgRows& rows);
+/// One row: is there still a user of this number. One who is shut out is none.
+PgQuery is_active(UserId user);
+bool is_active_of(const PgRows& rows);
 
 }  // namespace parley::sql

@@ -14,6 +14,7 @@ const PgStatement export_conversations_statement{"export_conversations",
 
 const PgStatement erasure_room_statement{"erasure_room", "SELECT * FROM erasure_room()"};
 const PgStatement erase_contents_statement{"erase_contents", "SELECT erase_contents($1)"};
+const PgStatement postpone_erasure_statement{"postpone_erasure", "SELECT postpone_erasure($1, $2)"};
 const PgStatement retention_step_statement{"retention_step",
                                            "SELECT retention_step($1, $2, $3, $4)"};
 
@@ -34,6 +35,10 @@ PgQuery erase_contents(std::int64_t max) {
 }
 
 bool erase_contents_of(const PgRows& rows) { return rows.boolean(0, 0); }
+
+PgQuery postpone_erasure(UserId user, ConversationId room) {
+  return {&postpone_erasure_statement, std::move(PgParams{}.int8(user.value).int8(room.value))};
+}
 
 PgQuery retention_step(const char* phase, std::uint32_t days, std::int64_t after,
                        std::int64_t max) {

@@ -43,6 +43,10 @@ std::optional<ErasureRoom> erasure_room_of(const PgRows& rows);
 PgQuery erase_contents(std::int64_t max);
 bool erase_contents_of(const PgRows& rows);
 
+/// What failed is tried again later, and others first.
+/// @param user  0: whose contents were next
+PgQuery postpone_erasure(UserId user, ConversationId room);
+
 /// Removes at most `max` messages that are too old. One row: where the phase goes on, below 0 at
 /// its end.
 /// @param phase  "partitions", "rows", "rooms"

@@ -51,8 +51,8 @@ LEFT JOIN members m ON m.conversation_id = h.conversation_id
 LEFT JOIN users u ON u.user_id = m.user_id
 ORDER BY h.conversation_id, m.user_id)sql"};
 
-const PgStatement token_generation_statement{"token_generation",
-                                             "SELECT token_generation($1, $2, $3)"};
+const PgStatement token_generation_statement{
+    "token_generation", "SELECT token_generation($1, $2, $3, $4, $5::boolean, $6, $7)"};
 
 const PgStatement user_last_seen_statement{"user_last_seen", R"sql(
 UPDATE users u SET last_seen_at = GREATEST(u.last_seen_at, i.seen_at)
@@ -140,8 +140,16 @@ PgQuery members_of_changed(const Origin& origin, ConversationId known) {
 }
 
 PgQuery token_generation(const Asker& asker, const std::string& device) {
-  return {&token_generation_statement,
-          std::move(PgParams{}.int8(asker.user.value).text(asker.name).text(device))};
+  return {
+      &token_generation_statement,
+      std::move(PgParams{}
+                    .int8(asker.user.value)
+                    .text(asker.name)
+                    .text(device)
+                    .text(asker.device)
+                    .text(asker.bound ? "true" : "false")
+                    .int8(asker.token_generation)
+                    .int8(asker.device_generation ? std::int64_t{*asker.device_generation} : -1))};
 }
 
 TokenGeneration token_generation_of(const PgRows& rows) {

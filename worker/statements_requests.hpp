@@ -26,7 +26,9 @@ struct Asker {
   std::string limits;  // JSON: what schema/migrations/0004_requests.sql reads
   // Of the token it was asked with; for the worker alone.
   std::uint32_t token_expires_at = 0;  // unix seconds, 0 = never
-  bool bound = false;                  // to the device
+  std::uint32_t token_generation = 0;
+  std::optional<std::uint32_t> device_generation;  // at the session's login, if it was known
+  bool bound = false;                              // to the device
 };
 
 /// Where a request is carried out. Without a lane it touches no conversation's order.
@@ -78,7 +80,7 @@ PgQuery members_of_changed(const Origin& origin, ConversationId known);
 /// What a new token of this user has to say, for one of his devices or (empty) for all.
 PgQuery token_generation(const Asker& asker, const std::string& device);
 struct TokenGeneration {
-  bool known = false;  // false: there is no such user any more
+  bool known = false;  // false: there is no such user any more, or the asker's token is void
   bool too_many = false;
   std::uint32_t generation = 0;
 };

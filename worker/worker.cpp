@@ -90,6 +90,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       indexer_{loop_, config.database.uri, config.search.configuration},
       names_{loop_, "names", config.database.uri},
       asked_{loop_, "requests", config.database.uri, {&sql::limit_statements}},
+      searched_{loop_, "search", config.database.uri, {&sql::limit_statements}},
       seen_{loop_, "state", config.database.uri, {&sql::limit_statements}},
       resolver_{loop_, names_},
       cursors_{loop_,
@@ -114,8 +115,8 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
       receipts_{loop_, {database_, members_, publisher_, [this] { turn(); }}},
       syncs_{claim.server_epoch, {asked_, cursors_, backlogs_}},
-      exports_{loop_, {asked_, plugin_, publisher_, [this] { turn(); }}},
-      specials_{{asked_, resolver_, config_, exports_}},
+      exports_{loop_, {searched_, plugin_, sessions_, publisher_, [this] { turn(); }}},
+      specials_{{asked_, searched_, resolver_, config_, exports_}},
       requests_{
           loop_,
           config,
@@ -244,6 +245,7 @@ void Worker::start() {
   database_.start();
   names_.start();
   asked_.start();
+  searched_.start();
   seen_.start();
   lanes_.start();
   indexer_.start();
@@ -375,8 +377,10 @@ void Worker::push_generations() {
 /// Whoever has revoked his own token hears first that it is done. If this is lost with the worker,
 /// the next one tells the plugin.
 void Worker::push_generations_soon() {
+  if (std::exchange(pushing_soon_, true)) return;  // not later because others revoke, too
   revoked_timer_.expires_after(std::chrono::milliseconds{answered_by_ms});
   revoked_timer_.async_wait([this](const asio::error_code& error) {
+    pushing_soon_ = false;
     if (!error) push_generations();
   });
 }

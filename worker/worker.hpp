@@ -97,9 +97,10 @@ class Worker {
   PluginLink plugin_;
   Lanes lanes_;
   Indexer indexer_;
-  PgLink names_;  // of its own: everybody's messages wait for a name that is looked up
-  PgLink asked_;  // of requests
-  PgLink seen_;   // of the state topics
+  PgLink names_;     // of its own: everybody's messages wait for a name that is looked up
+  PgLink asked_;     // of requests
+  PgLink searched_;  // of those that may take long: search, mentions, exports
+  PgLink seen_;      // of the state topics
   InOrder in_order_;
   Resolver resolver_;
   Cursors cursors_;
@@ -129,6 +130,7 @@ class Worker {
   bool degraded_ = false;
   bool pushing_generations_ = false;
   bool generations_changed_ = false;
+  bool pushing_soon_ = false;
   MonoMillis stop_deadline_;
   Ending ending_ = Ending::stopped;
 };

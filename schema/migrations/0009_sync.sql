@@ -93,6 +93,7 @@ RETURNS TABLE (conversation_id bigint, got_seq bigint, got_rev bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
+  IF NOT EXISTS (SELECT FROM users WHERE user_id = someone AND disabled_at IS NULL) THEN RETURN; END IF;
   IF its_name <> '' THEN
     INSERT INTO devices (user_id, device, confirms) VALUES (someone, its_name, true)
     ON CONFLICT (user_id, device) DO UPDATE SET confirms = true;

@@ -11,12 +11,23 @@ CREATE TABLE removed_devices (
   PRIMARY KEY (user_id, device)
 );
 
--- A new one of that name goes on from there. What its predecessor said at the last moment is not its own.
+-- Who makes, removes or revokes devices or tokens of a user does it one after the other. Few keys: a transaction may begin thousands
+-- of devices. It is taken before any row of devices, and by nobody who holds rows that its holder wants.
+CREATE FUNCTION lock_devices(someone bigint) RETURNS void
+LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(hashtext('parley/devices'), (someone % 64)::int) $$;
+
+CREATE FUNCTION is_active(someone bigint) RETURNS boolean
+LANGUAGE sql STABLE AS $$ SELECT EXISTS (SELECT FROM users WHERE user_id = someone AND disabled_at IS NULL) $$;
+
+-- A new one of that name goes on from there. What its predecessor said at the last moment is not its own. Who is no user any
+-- more gets none.
 CREATE FUNCTION begin_device() RETURNS trigger
 LANGUAGE plpgsql AS $$
 DECLARE
   before bigint;
 BEGIN
+  PERFORM lock_devices(NEW.user_id);
+  IF NOT is_active(NEW.user_id) THEN RETURN NULL; END IF;
   DELETE FROM removed_devices r WHERE r.user_id = NEW.user_id AND r.device = NEW.device RETURNING r.generation INTO before;
   IF FOUND THEN
     NEW.generation := GREATEST(NEW.generation, before);
@@ -26,38 +37,61 @@ BEGIN
 END $$;
 CREATE TRIGGER begin_device BEFORE INSERT ON devices FOR EACH ROW EXECUTE FUNCTION begin_device();
 
+-- The least generation of a user's tokens, or of those bound to one of his devices.
+CREATE FUNCTION generation_of(someone bigint, of_device text) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN of_device = '' THEN (SELECT u.generation FROM users u WHERE u.user_id = someone)
+              ELSE GREATEST((SELECT d.generation FROM devices d WHERE d.user_id = someone AND d.device = of_device),
+                            (SELECT r.generation FROM removed_devices r WHERE r.user_id = someone AND r.device = of_device),
+                            0) END
+$$;
+
+-- Whether a user may have one more name in removed_devices, or has this one.
+CREATE FUNCTION may_keep_removed(someone bigint, its_name text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+  SELECT EXISTS (SELECT FROM removed_devices r WHERE r.user_id = someone AND r.device = its_name)
+      OR (SELECT count(*) FROM removed_devices r WHERE r.user_id = someone) < 1000
+$$;
+
+-- Also one that nothing is known of: it may have a session that subscribed nothing, or a token.
 CREATE FUNCTION do_device_remove(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
 DECLARE
-  wanted text := request->>'device';
+  wanted text := COALESCE(request->>'device', '');
 BEGIN
-  UPDATE removed_devices r SET generation = r.generation + 1 WHERE r.user_id = who.user_id AND r.device = wanted;
-  IF FOUND THEN RETURN done(); END IF;
-  WITH gone AS (DELETE FROM devices d WHERE d.user_id = who.user_id AND d.device = wanted RETURNING d.generation)
-  INSERT INTO removed_devices SELECT who.user_id, wanted, gone.generation + 1 FROM gone;
-  IF NOT FOUND THEN RETURN refused('NOT_FOUND', 'you have no such device'); END IF;
+  IF wanted !~ '^[A-Za-z0-9_-]{1,32}$' THEN RETURN refused('NOT_FOUND', 'no device is called so'); END IF;
+  PERFORM lock_devices(who.user_id);
+  IF NOT may_keep_removed(who.user_id, wanted) THEN
+    RETURN refused('TOO_LARGE', 'you have removed 1000 devices: token.revoke_all ends everything');
+  END IF;
+  INSERT INTO removed_devices AS r VALUES (who.user_id, wanted, generation_of(who.user_id, wanted) + 1)
+  ON CONFLICT (user_id, device) DO UPDATE SET generation = EXCLUDED.generation;
+  DELETE FROM devices d WHERE d.user_id = who.user_id AND d.device = wanted;
   DELETE FROM device_marks m WHERE m.user_id = who.user_id AND m.device = wanted;
   RETURN done();
 END $$;
 
 -- ---- tokens ----
 
--- The least generation of a user's tokens, or of those bound to one of his devices.
-CREATE FUNCTION generation_of(someone bigint, of_device text) RETURNS bigint
-LANGUAGE sql STABLE AS $$
-  SELECT CASE WHEN of_device = '' THEN (SELECT u.generation FROM users u WHERE u.user_id = someone)
-              ELSE COALESCE((SELECT d.generation FROM devices d WHERE d.user_id = someone AND d.device = of_device),
-                            (SELECT r.generation FROM removed_devices r WHERE r.user_id = someone AND r.device = of_device),
-                            0) END
-$$;
-
 -- All tokens of a user, also those bound to a device.
 CREATE FUNCTION revoke_tokens(someone bigint) RETURNS void
 LANGUAGE sql AS $$
+  SELECT lock_devices(someone);
   UPDATE users SET generation = generation + 1 WHERE user_id = someone;
   UPDATE devices SET generation = generation + 1 WHERE user_id = someone;
   UPDATE removed_devices SET generation = generation + 1 WHERE user_id = someone;
 $$;
+
+-- Those bound to one device, and the sessions of it that there are.
+CREATE FUNCTION revoke_device(someone bigint, its_name text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM lock_devices(someone);
+  UPDATE devices SET generation = generation + 1 WHERE user_id = someone AND device = its_name;
+  IF FOUND THEN RETURN; END IF;
+  INSERT INTO removed_devices AS r VALUES (someone, its_name, 1)
+  ON CONFLICT (user_id, device) DO UPDATE SET generation = r.generation + 1;
+END $$;
 
 CREATE FUNCTION do_token_revoke_all(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
@@ -70,14 +104,30 @@ END $$;
 CREATE FUNCTION token_generation(someone bigint, its_name text, of_device text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 BEGIN
+  PERFORM lock_devices(someone);
   IF NOT EXISTS (SELECT FROM users WHERE user_id = someone AND name = its_name AND disabled_at IS NULL) THEN
     RETURN NULL;
   END IF;
   IF of_device <> '' AND NOT EXISTS (SELECT FROM devices d WHERE d.user_id = someone AND d.device = of_device) THEN
-    IF (SELECT count(*) FROM removed_devices r WHERE r.user_id = someone) >= 1000 THEN RETURN -1; END IF;
+    IF NOT may_keep_removed(someone, of_device) THEN RETURN -1; END IF;
     INSERT INTO removed_devices VALUES (someone, of_device, 0) ON CONFLICT DO NOTHING;
   END IF;
   RETURN generation_of(someone, of_device);
+END $$;
+
+-- The same for who asks with a token himself. Null also if that is void by now: his session may still be there for a moment.
+-- @param own_device         of his session, '' without one
+-- @param at_login           the device's generation when the session began; below 0: not known
+CREATE FUNCTION token_generation(someone bigint, its_name text, of_device text, own_device text, own_bound boolean,
+                                 own_generation bigint, at_login bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM lock_devices(someone);
+  IF own_generation < generation_of(someone, CASE WHEN own_bound THEN own_device ELSE '' END)
+     OR (own_device <> '' AND at_login >= 0 AND at_login < generation_of(someone, own_device)) THEN
+    RETURN NULL;
+  END IF;
+  RETURN token_generation(someone, its_name, of_device);
 END $$;
 
 -- ---- what is kept about somebody, as lines of JSON with one member each ----
@@ -146,6 +196,9 @@ CREATE TABLE erasures (
   user_id         bigint PRIMARY KEY,
   name            text COLLATE "C" NOT NULL,
   begun_at        timestamptz NOT NULL DEFAULT now(),
+  -- What failed is tried again then, and the other rooms before this one.
+  next_at         timestamptz NOT NULL DEFAULT now(),
+  failed_room     bigint NOT NULL DEFAULT 0,
   -- Contents are gone in all conversations below this one, and in this one up to `seq`.
   conversation_id bigint NOT NULL DEFAULT 0,
   seq             bigint NOT NULL DEFAULT 0
@@ -158,6 +211,7 @@ BEGIN
   IF request->>'confirm' IS DISTINCT FROM who.name THEN
     RETURN refused('BAD_PAYLOAD', 'confirm with your own name: there is no way back');
   END IF;
+  PERFORM lock_devices(who.user_id);
   UPDATE names SET retired_at = now() WHERE name = who.name AND kind = 'user';
   UPDATE users SET disabled_at = now(), generation = generation + 1, display_name = '', about = '', searchable = false,
                    write_to_me = 'contacts', add_to_rooms = 'contacts', last_seen_to = 'nobody', last_seen_at = NULL
@@ -176,16 +230,34 @@ BEGIN
   RETURN done();
 END $$;
 
--- A room that somebody who erases himself is still in; asked for one after the other. Not a method of clients.
+-- A room that somebody who erases himself is still in; asked for one after the other.
 CREATE FUNCTION erasure_room() RETURNS TABLE (user_id bigint, name text, conversation_id bigint)
 LANGUAGE sql STABLE AS $$
   SELECT e.user_id, e.name, c.conversation_id FROM erasures e
   JOIN user_conversations uc ON uc.user_id = e.user_id
   JOIN conversations c ON c.conversation_id = uc.conversation_id AND c.kind = 'room'
-  ORDER BY e.begun_at, e.user_id, c.conversation_id LIMIT 1
+  WHERE e.next_at <= now()
+  ORDER BY e.next_at, e.user_id, c.conversation_id <= e.failed_room, c.conversation_id LIMIT 1
 $$;
 
--- He leaves the room as anybody does. One whose last owner he was gets another: the admin, else the member, who is there longest.
+-- The next one whose contents can go: he is in no room any more.
+CREATE FUNCTION erasure_of_contents() RETURNS bigint
+LANGUAGE sql STABLE AS $$
+  SELECT e.user_id FROM erasures e
+  WHERE e.next_at <= now()
+    AND NOT EXISTS (SELECT FROM user_conversations uc JOIN conversations c ON c.conversation_id = uc.conversation_id
+                    WHERE uc.user_id = e.user_id AND c.kind = 'room')
+  ORDER BY e.next_at, e.user_id LIMIT 1
+$$;
+
+-- It failed: the others come first. `someone` 0: whose contents were next.
+CREATE FUNCTION postpone_erasure(someone bigint, room bigint) RETURNS void
+LANGUAGE sql AS $$
+  UPDATE erasures SET next_at = now() + interval '20 seconds', failed_room = room
+  WHERE user_id = CASE WHEN someone > 0 THEN someone ELSE erasure_of_contents() END
+$$;
+
+-- He leaves the room as anybody does (not a method of clients). One whose last owner he was gets another: the admin, else the member, who is there longest.
 CREATE FUNCTION do_me_erase_room(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -218,19 +290,23 @@ DECLARE
   up_to   bigint;
   gone    bigint[];
 BEGIN
-  SELECT e.* INTO it FROM erasures e
-  WHERE NOT EXISTS (SELECT FROM user_conversations uc JOIN conversations c ON c.conversation_id = uc.conversation_id
-                    WHERE uc.user_id = e.user_id AND c.kind = 'room')
-  ORDER BY e.begun_at, e.user_id LIMIT 1 FOR UPDATE SKIP LOCKED;
+  SELECT e.* INTO it FROM erasures e WHERE e.user_id = erasure_of_contents() FOR UPDATE;
   IF NOT FOUND THEN RETURN false; END IF;
   PERFORM lock_search();
   SELECT p.conversation_id INTO present FROM membership_periods p
   WHERE p.user_id = it.user_id AND p.conversation_id >= it.conversation_id ORDER BY p.conversation_id LIMIT 1;
   IF NOT FOUND THEN
     DELETE FROM mentions m WHERE m.user_id = it.user_id;
+    -- What was under way for his devices when he went.
+    PERFORM lock_devices(it.user_id);
+    DELETE FROM devices d WHERE d.user_id = it.user_id;
+    DELETE FROM removed_devices r WHERE r.user_id = it.user_id;
+    DELETE FROM device_marks d WHERE d.user_id = it.user_id;
     DELETE FROM erasures e WHERE e.user_id = it.user_id;
-    RETURN EXISTS (SELECT FROM erasures);
+    RETURN EXISTS (SELECT FROM erasures e WHERE e.next_at <= now());
   END IF;
+  -- In the order in which requests about a message take them: the head, the message, what hangs on it, its changes.
+  PERFORM FROM conversation_heads h WHERE h.conversation_id = present FOR NO KEY UPDATE;
   IF present > it.conversation_id THEN it.seq := 0; END IF;
   up_to := it.seq + most;
   WITH emptied AS (
@@ -239,14 +315,14 @@ BEGIN
       AND x.kind <> 'system'
     RETURNING x.seq)
   SELECT COALESCE(array_agg(seq), '{}') INTO gone FROM emptied;
+  DELETE FROM reactions r
+  WHERE r.conversation_id = present AND r.seq > it.seq AND r.seq <= up_to AND (r.user_id = it.user_id OR r.seq = ANY (gone));
+  DELETE FROM pins p WHERE p.conversation_id = present AND p.seq = ANY (gone);
   DELETE FROM search_documents d WHERE d.conversation_id = present AND d.seq = ANY (gone);
   DELETE FROM mentions m WHERE m.conversation_id = present AND m.seq = ANY (gone);
-  DELETE FROM pins p WHERE p.conversation_id = present AND p.seq = ANY (gone);
   UPDATE changes c SET event = NULL
   WHERE c.conversation_id = present AND c.seq > it.seq AND c.seq <= up_to AND c.event IS NOT NULL
     AND ((c.seq = ANY (gone) AND c.kind IN ('edited', 'reaction', 'pinned')) OR (c.user_id = it.user_id AND c.kind = 'reaction'));
-  DELETE FROM reactions r
-  WHERE r.conversation_id = present AND r.seq > it.seq AND r.seq <= up_to AND (r.user_id = it.user_id OR r.seq = ANY (gone));
   IF up_to >= (SELECT last_seq FROM conversation_heads h WHERE h.conversation_id = present) THEN
     UPDATE erasures e SET conversation_id = present + 1, seq = 0 WHERE e.user_id = it.user_id;
   ELSE

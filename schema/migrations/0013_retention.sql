@@ -8,8 +8,8 @@ CREATE FUNCTION retention_cutoff(days bigint) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$ SELECT now() - make_interval(days => GREATEST(days, 8)::int) $$;
 
 -- Takes at most `most` of a conversation's oldest messages away if they are older, with all that belongs to them. The rows
--- themselves may stay for a moment, if their partition goes. The head is locked last: what is stored does not wait for it.
--- Gives how many went.
+-- themselves may stay for a moment, if their partition goes. The head is locked before what hangs on it, as requests do, but only if
+-- there is something to take away. Gives how many went.
 CREATE FUNCTION cut_old(conversation bigint, cutoff timestamptz, most bigint, with_rows boolean) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -22,6 +22,7 @@ BEGIN
   WHERE created_at < cutoff;
   IF last_old IS NULL THEN RETURN 0; END IF;
   PERFORM lock_search();
+  PERFORM FROM conversation_heads h WHERE h.conversation_id = conversation FOR NO KEY UPDATE;
   IF with_rows THEN
     DELETE FROM messages x WHERE x.conversation_id = conversation AND x.seq >= from_seq AND x.seq <= last_old;
   END IF;

@@ -180,6 +180,51 @@ TEST_CASE("mentions: of me, by time, also those that an edit brought") {
   CHECK(refused(ask(bob, "mentions", {{"before", "yesterday"}})) == "BAD_PAYLOAD");
 }
 
+TEST_CASE("mentions: what is of one time comes on one page, also if it does not fit") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  const std::string big(60'000, 'x');
+  for (int i = 1; i <= 7; ++i) {
+    const auto id = "m" + std::to_string(i);
+    alice.publish("send.json/ops/" + id, Json{{"text", big}, {"mentions", {"bob"}}}.dump());
+    CHECK(alice.expect_text("ack/" + id) == with_number("stored ", i));
+  }
+  indexed(instance);
+  // One alone, five together, one alone.
+  for (const auto* change : {"messages SET received_at", "mentions SET said_at"}) {
+    instance.database().query(std::string{"UPDATE "} + change +
+                              " = timestamptz '2026-01-01' + (CASE WHEN seq IN (1, 7) THEN seq ELSE"
+                              " 3 END) * interval '1 ms'");
+  }
+  std::vector<int> seen;
+  std::vector<std::size_t> pages;
+  Json request = Json::object();
+  const auto next = [&] { return done(ask(bob, "mentions", request))["messages"]; };
+  for (Json page = next(); !page.empty() && pages.size() < 9; page = next()) {
+    for (const auto& message : page) seen.push_back(message["seq"]);
+    pages.push_back(page.size());
+    request["before"] = page.back()["time"];
+  }
+  CHECK(seen == std::vector<int>{7, 6, 5, 4, 3, 2, 1});
+  CHECK(pages == std::vector<std::size_t>{1, 5, 1});
+}
+
+TEST_CASE("search: delays nothing else, and one user has not more than two") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  auto& database = instance.database();
+  database.query("BEGIN");
+  database.query("LOCK TABLE search_documents IN ACCESS EXCLUSIVE MODE");
+  for (const auto* id : {"one", "two", "three"}) {
+    alice.publish(std::string{"do.json/search/"} + id, R"({"query":"pump"})");
+  }
+  CHECK(refused(Json::parse(alice.expect_text("re.json/three"))) == "BUSY");
+  CHECK(done(ask(alice, "me.get", Json::object())).is_object());
+  database.query("COMMIT");
+  CHECK(done(Json::parse(alice.expect_text("re.json/one")))["hits"].empty());
+  CHECK(done(Json::parse(alice.expect_text("re.json/two")))["hits"].empty());
+}
+
 TEST_CASE("search, mentions: in protobuf") {
   Library library;
   auto& [instance, alice, bob, carol] = library;

@@ -86,7 +86,7 @@ TEST_CASE("device.remove: ends its sessions and its tokens, and it begins anew")
   CHECK(account.login_device("alice", "phone", fresh) == 0);
 }
 
-TEST_CASE("device.remove: the device that asks hears that it is done; unknown ones are not found") {
+TEST_CASE("device.remove: the device that asks hears that it is done; others are as they were") {
   Account account;
   auto& alice = account.alice;
   Person phone = account.instance.device("alice", "phone");
@@ -94,13 +94,31 @@ TEST_CASE("device.remove: the device that asks hears that it is done; unknown on
   eventually("it is known", [&] {
     return done(ask(alice, "device.list", Json::object()))["devices"].size() == 1;
   });
-  CHECK(refused(ask(alice, "device.remove", {{"device", "toaster"}})) == "NOT_FOUND");
-  CHECK(refused(ask(account.bob, "device.remove", {{"device", "phone"}})) == "NOT_FOUND");
+  CHECK(refused(ask(alice, "device.remove", {{"device", "no name"}})) == "NOT_FOUND");
+  CHECK(done(ask(account.bob, "device.remove", {{"device", "phone"}})) == Json::object());
+  CHECK(phone.mqtt.ping());
   CHECK(done(ask(phone, "device.remove", {{"device", "phone"}})) == Json::object());
   CHECK(phone.mqtt.wait_closed());
   CHECK(done(ask(alice, "device.list", Json::object()))["devices"].empty());
   Person reader = account.as("alice", {.scope = scope::send | scope::receive});
   CHECK(refused(ask(reader, "device.remove", {{"device", "phone"}})) == "FORBIDDEN");
+}
+
+TEST_CASE("device.remove: ends sessions of which nothing is kept, and keeps a bounded list") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  Person phone = instance.device("alice", "phone");
+  phone.listen({"re.json/+"});
+  CHECK(done(ask(phone, "device.list", Json::object()))["devices"].empty());
+  done(ask(alice, "device.remove", {{"device", "phone"}}));
+  CHECK(phone.mqtt.wait_closed());
+  instance.database().query(
+      "INSERT INTO removed_devices SELECT user_id, 'x' || n, 1 FROM users, generate_series(1, 999) "
+      "n"
+      " WHERE name = 'alice'");
+  CHECK(refused(ask(alice, "device.remove", {{"device", "tablet"}})) == "TOO_LARGE");
+  done(ask(alice, "device.remove", {{"device", "x7"}}));
+  CHECK(done(ask(bob, "device.remove", {{"device", "tablet"}})) == Json::object());
 }
 
 TEST_CASE("device.remove: also while the worker that told the plugin is gone") {
@@ -198,6 +216,55 @@ TEST_CASE("token.revoke_all: the answer still comes, then all of the user's conn
   CHECK(account.login("alice", fresh) == 0);
 }
 
+TEST_CASE("token.issue: nothing for a token that is void, though its session is still there") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  Person phone = instance.device("alice", "phone");
+  Person tablet = instance.device("alice", "tablet");
+  for (Person* person : {&phone, &tablet}) person->listen({"re.json/+"});
+  const Json wanted{{"scope", {"send"}}};
+  issue(phone, wanted);
+  auto& database = instance.database();
+  // Revoked, and nobody has told the plugin yet.
+  database.query("SELECT revoke_device(user_id, 'phone') FROM users WHERE name = 'alice'");
+  CHECK(refused(ask(phone, "token.issue", wanted)) == "FORBIDDEN");
+  issue(tablet, wanted);
+  database.query("SELECT revoke_tokens(user_id) FROM users WHERE name = 'alice'");
+  CHECK(refused(ask(alice, "token.issue", wanted)) == "FORBIDDEN");
+  CHECK(refused(ask(tablet, "token.issue", wanted)) == "FORBIDDEN");
+  issue(bob, wanted);
+}
+
+TEST_CASE("token.revoke_all: others who go on revoking do not put it off") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  const std::string old_token = instance.token("alice");
+  CHECK(done(ask(alice, "token.revoke_all", Json::object())) == Json::object());
+  eventually("it is void", [&] {
+    done(ask(bob, "device.remove", {{"device", "phone"}}));
+    return account.login("alice", old_token) == refused_v3;
+  });
+}
+
+TEST_CASE("requests: nothing is read for a user who is shut out") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  CHECK(bob.send("alice", "hello") == "stored 1");
+  // The plugin has not heard of it yet.
+  instance.database().query("UPDATE users SET disabled_at = now() WHERE name = 'alice'");
+  CHECK(refused(ask(alice, "history", {{"conv", "bob"}})) == "FORBIDDEN");
+  CHECK(refused(ask(alice, "search", {{"query", "hello"}})) == "FORBIDDEN");
+  CHECK(refused(ask(alice, "mentions", Json::object())) == "FORBIDDEN");
+  CHECK(refused(ask(alice, "me.export", Json::object())) == "FORBIDDEN");
+  auto& database = instance.database();
+  database.query(
+      "INSERT INTO devices (user_id, device) SELECT user_id, 'tv' FROM users WHERE name = 'alice'");
+  database.query(
+      "SELECT place_device(user_id, 'tv', '{bob}', '{1}') FROM users WHERE name = 'alice'");
+  CHECK(database.number("SELECT count(*) FROM devices") == 0);
+  CHECK(database.number("SELECT count(*) FROM device_marks") == 0);
+}
+
 namespace {
 
 /// All lines of an export, with every page checked.
@@ -284,6 +351,42 @@ TEST_CASE("me.export: one at a time, and not on when nobody hears it") {
   });
   Person reader = account.as("alice", {.scope = scope::send | scope::receive});
   CHECK(refused(ask(reader, "me.export", Json::object())) == "FORBIDDEN");
+}
+
+TEST_CASE("me.export: what the database refuses is answered once, and another one may begin") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  instance.database().query("ALTER FUNCTION export_people RENAME TO export_nobody");
+  CHECK(refused(ask(alice, "me.export", Json::object())) == "UNAVAILABLE");
+  CHECK(refused(ask(alice, "me.export", Json::object())) == "UNAVAILABLE");
+  instance.database().query("ALTER FUNCTION export_nobody RENAME TO export_people");
+  CHECK(exported(alice).size() > 1);
+}
+
+TEST_CASE("me.erase: one room that cannot be left stops nobody else") {
+  Account account;
+  auto& [instance, alice, bob] = account;
+  for (const auto* room : {"a-room", "b-room", "c-room"}) instance.room(room, {"alice", "bob"});
+  auto& database = instance.database();
+  database.query(
+      "CREATE FUNCTION stay() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+      " IF name_of(OLD.user_id) = 'alice' AND OLD.conversation_id ="
+      " (SELECT id FROM names WHERE name = 'a-room') THEN RAISE 'stay'; END IF; RETURN OLD; END "
+      "$$");
+  database.query(
+      "CREATE TRIGGER stay BEFORE DELETE ON members FOR EACH ROW EXECUTE FUNCTION stay()");
+  CHECK(alice.send("bob", "secret") == "stored 1");
+  CHECK(done(ask(alice, "me.erase", {{"confirm", "alice"}})) == Json::object());
+  CHECK(done(ask(bob, "me.erase", {{"confirm", "bob"}})) == Json::object());
+  eventually("bob is erased", [&] {
+    return database.number("SELECT count(*) FROM erasures WHERE name = 'bob'") == 0;
+  });
+  CHECK(database.number("SELECT count(*) FROM erasures WHERE failed_room > 0") == 1);
+  database.query("DROP TRIGGER stay ON members");
+  database.query("UPDATE erasures SET next_at = now()");
+  eventually("alice is erased, too",
+             [&] { return database.number("SELECT count(*) FROM erasures") == 0; });
+  CHECK(database.number("SELECT count(*) FROM messages WHERE body = 'secret'") == 0);
 }
 
 TEST_CASE("me.erase: the contents go, the places stay, and the rooms have an owner") {

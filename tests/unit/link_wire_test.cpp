@@ -24,6 +24,8 @@ InboundRecord full_record() {
   record.response_topic = "im/u/alice/rr/1";
   record.correlation_data = std::string{"\0\x01", 2};
   record.refused = Code::rate_limited;
+  record.token_generation = 5;
+  record.device_generation = 0;
   return record;
 }
 
@@ -103,6 +105,8 @@ TEST_CASE("link: a record is read back as it was") {
   CHECK(again->response_topic == record.response_topic);
   CHECK(again->correlation_data == record.correlation_data);
   CHECK(again->refused == Code::rate_limited);
+  CHECK(again->token_generation == 5);
+  CHECK(again->device_generation == 0U);
 }
 
 TEST_CASE("link: correlation data that is empty is not the same as none") {
@@ -111,6 +115,7 @@ TEST_CASE("link: correlation data that is empty is not the same as none") {
   record.correlation_data = "";
   CHECK(decode_record(encode(record))->correlation_data == "");
   CHECK_FALSE(decode_record(encode(record))->refused);
+  CHECK_FALSE(decode_record(encode(record))->device_generation);
 }
 
 TEST_CASE("link: what a client wrote need not be UTF-8 to arrive") {

@@ -243,31 +243,10 @@ Outcome<void> verify_token(const Setup& setup, VerifyRequest request) {
 
 Outcome<void> revoke_rows(Database& database, const User& user, const std::string& device) {
   const std::string user_id = std::to_string(user.user_id.value);
-  if (!device.empty()) {
-    const auto removed = database.run(
-        "UPDATE removed_devices SET generation = generation + 1 WHERE user_id = $1 AND device = $2",
-        {user_id, device});
-    if (!removed) return failed(removed.error());
-    if (removed->touched() > 0) return {};
-    // As when a new device connects: it begins where its user stands.
-    const auto made = database.run(
-        "WITH made AS (INSERT INTO devices (user_id, device) VALUES ($1, $2) "
-        "              ON CONFLICT DO NOTHING RETURNING user_id, device) "
-        "INSERT INTO device_marks (user_id, device, conversation_id, got_seq) "
-        "SELECT made.user_id, made.device, m.conversation_id, m.got_seq "
-        "FROM made JOIN user_conversations c ON c.user_id = made.user_id "
-        "JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = c.user_id "
-        "ON CONFLICT DO NOTHING",
-        {user_id, device});
-    if (!made) return failed(made.error());
-    const auto one = database.run(
-        "UPDATE devices SET generation = generation + 1 WHERE user_id = $1 AND device = $2",
-        {user_id, device});
-    if (!one) return failed(one.error());
-    return {};
-  }
-  const auto all = database.run("SELECT revoke_tokens($1)", {user_id});
-  if (!all) return failed(all.error());
+  const auto revoked = device.empty()
+                           ? database.run("SELECT revoke_tokens($1)", {user_id})
+                           : database.run("SELECT revoke_device($1, $2)", {user_id, device});
+  if (!revoked) return failed(revoked.error());
   return {};
 }
 
