@@ -29,14 +29,31 @@ std::string as(const std::string& suffix, const std::string& json_rest, const Js
   return suffix == ".pb" ? pb_of(json_rest, json.dump()) : json.dump();
 }
 
+/// With the QoS that the protocol publishes it with, which a lower one of the subscription's hides.
+void listen(Person& person, std::initializer_list<std::string> rests) {
+  for (const auto& rest : rests) REQUIRE(person.mqtt.subscribe(person.topic(rest), 2) == 2);
+}
+
+/// The next payload on that topic, which comes as the protocol says: never retained, and `ack` and
+/// `typing` with QoS 0, the others with 1.
+std::string next(Person& to, const std::string& rest) {
+  const auto one = to.expect(rest);
+  CAPTURE(one.topic);
+  CHECK(one.qos == (rest.starts_with("ack") || rest.starts_with("typing") ? 0 : 1));
+  CHECK(!one.retain);
+  return one.payload;
+}
+
 /// The next payload on that topic in both formats, which must say the same.
 /// @param verb  "inbox"
 Json both(Person& to, const std::string& verb, const std::string& behind) {
-  std::string rest{verb};
-  const Json json = Json::parse(to.expect_text(rest + ".json/" + behind));
-  rest += ".pb/" + behind;
-  CHECK(Json::parse(json_of(rest, to.expect_text(rest))) == json);
-  return json;
+  const std::string json = next(to, verb + ".json/" + behind);
+  const std::string rest = verb + ".pb/" + behind;
+  const std::string pb = next(to, rest);
+  CHECK(differs(rest, json, pb) == "");
+  // Nor is anything left out of the JSON that stands there by itself, or printed otherwise.
+  CHECK(Json::parse(json_of(rest, pb)) == Json::parse(json));
+  return Json::parse(json);
 }
 
 Json without(Json json, const std::string& key) {
@@ -50,10 +67,10 @@ struct Cast {
         alice{person(instance, "alice", version)},
         bob{person(instance, "bob", version)} {
     instance.room("ops", {"alice", "bob"});
-    alice.listen({"ack/+", "ack.json/+", "ack.pb/+", "sent.json/+", "sent.pb/+", "event.json/+",
-                  "event.pb/+", "re.json/+", "re.pb/+", "rr/+", "err"});
-    bob.listen(
-        {"inbox/+", "inbox.json/+", "inbox.pb/+", "event.json/+", "event.pb/+", "typing.json/+"});
+    listen(alice, {"ack/+", "ack.json/+", "ack.pb/+", "sent.json/+", "sent.pb/+", "event.json/+",
+                   "event.pb/+", "re.json/+", "re.pb/+", "rr/+", "err"});
+    listen(bob, {"inbox/+", "inbox.json/+", "inbox.pb/+", "event.json/+", "event.pb/+",
+                 "typing.json/+"});
   }
   Instance instance;
   Person alice, bob;
@@ -76,12 +93,12 @@ TEST_CASE("matrix: send, inbox, sent and ack, in each format") {
         const Json send{{"text", "good morning"}};
         cast.alice.publish("send" + suffix + "/" + to + "/" + id,
                            suffix.empty() ? "good morning" : as(suffix, "send.json/" + to, send));
-        CHECK(cast.alice.expect_text("ack/" + id) == with_number("stored ", seq));
+        CHECK(next(cast.alice, "ack/" + id) == with_number("stored ", seq));
         const Json ack = both(cast.alice, "ack", id);
         CHECK(ack["state"] == "stored");
         CHECK(ack["conv"] == to);
         const std::string conv = in_room ? "ops" : "alice";
-        CHECK(cast.bob.expect_text("inbox/" + conv) ==
+        CHECK(next(cast.bob, "inbox/" + conv) ==
               (in_room ? "alice: good morning" : "good morning"));
         const Json message = both(cast.bob, "inbox", conv);
         CHECK(message["text"] == "good morning");
@@ -158,7 +175,7 @@ TEST_CASE("matrix: got, read and typing") {
       for (const std::string payload : {"1", "0", "1", ""}) {
         CAPTURE(payload);
         cast.alice.publish("typing/" + to, payload, 0);
-        CHECK(Json::parse(cast.bob.expect_text("typing.json/" + conv)) ==
+        CHECK(Json::parse(next(cast.bob, "typing.json/" + conv)) ==
               Json{{"from", "alice"}, {"typing", payload == "1"}});
       }
     }
@@ -174,7 +191,7 @@ TEST_CASE("matrix: do and re, with an id, without and by response topic") {
       const std::string rest = "do" + suffix + "/room.get";
       const auto payload = as(suffix, "do.json/room.get", {{"room", "ops"}});
       const auto reply_on = [&](const std::string& where) {
-        const auto reply = cast.alice.expect_text(where);
+        const auto reply = next(cast.alice, where);
         return Json::parse(suffix == ".pb" ? json_of("re.pb/-", reply) : reply);
       };
       cast.alice.publish(rest + "/i.d", payload);
@@ -183,6 +200,9 @@ TEST_CASE("matrix: do and re, with an id, without and by response topic") {
       CHECK(named["result"]["members"].size() == 2);
       cast.alice.publish(rest, payload);
       CHECK(reply_on("re" + suffix + "/-")["result"] == named["result"]);
+      cast.alice.publish("do.json/room.get/same", R"({"room":"ops"})");
+      cast.alice.publish("do.pb/room.get/same", pb_of("do.json/room.get", R"({"room":"ops"})"));
+      CHECK(both(cast.alice, "re", "same")["ok"] == true);
       if (version == mqtt_311) continue;
       Publication asks{.topic = cast.alice.topic(rest), .payload = payload};
       asks.user_properties = {{"id", "u1"}};
@@ -192,6 +212,7 @@ TEST_CASE("matrix: do and re, with an id, without and by response topic") {
       asks.correlation_data = std::string{"\0\xff", 2};
       cast.alice.mqtt.publish(asks);
       const auto answer = cast.alice.expect("rr/here");
+      CHECK(answer.qos == 1);
       CHECK(answer.correlation_data == asks.correlation_data);
       CHECK(answer.payload.find("ops") != std::string::npos);
       CHECK(answer.payload.starts_with('{') == (suffix == ".json"));
@@ -233,7 +254,7 @@ TEST_CASE("matrix: a will becomes a message, to a user and to a room") {
       Person dying = cast.instance.connected("alice", options);
       dying.mqtt.drop();
       const std::string conv = to == "ops" ? "ops" : "alice";
-      CHECK(cast.bob.expect_text("inbox/" + conv) == (to == "ops" ? "alice: gone" : "gone"));
+      CHECK(next(cast.bob, "inbox/" + conv) == (to == "ops" ? "alice: gone" : "gone"));
       CHECK(both(cast.bob, "inbox", conv)["text"] == "gone");
     }
   }
@@ -253,13 +274,25 @@ TEST_CASE("matrix: truncated says where what follows begins") {
 TEST_CASE("matrix: err says what the protocol cannot; MQTT 5 says it itself") {
   Cast old{mqtt_311};
   CHECK(old.alice.mqtt.publish("im/u/bob/send/alice", "hi", 1) == 0);
-  CHECK(old.alice.expect_text("err").starts_with("FORBIDDEN im/u/bob/send/alice"));
+  CHECK(next(old.alice, "err").starts_with("FORBIDDEN im/u/bob/send/alice"));
   Cast fresh{mqtt_5};
   CHECK(fresh.alice.mqtt.publish("im/u/bob/send/alice", "hi", 1) == 0x87);
   // What the worker refuses comes to both.
   for (Cast* const cast : {&old, &fresh}) {
     cast->alice.publish("read/bob", "many");
-    CHECK(cast->alice.expect_text("err").starts_with("BAD_PAYLOAD im/u/alice/read/bob"));
+    CHECK(next(cast->alice, "err").starts_with("BAD_PAYLOAD im/u/alice/read/bob"));
+  }
+}
+
+TEST_CASE("matrix: state topics come with QoS 1 and are not retained") {
+  for (const int version : versions) {
+    CAPTURE(version);
+    Cast cast{version};
+    CHECK(cast.alice.send("bob", "hi") == "stored 1");
+    listen(cast.bob, {"state/unread", "state/presence/alice", "state/conv/+"});
+    CHECK(next(cast.bob, "state/unread") == "1");
+    CHECK(next(cast.bob, "state/presence/alice").starts_with("offline"));
+    CHECK(Json::parse(next(cast.bob, "state/conv/alice"))["unread"] == 1);
   }
 }
 

@@ -1,18 +1,21 @@
 #include "tests/support/client_wire.hpp"
 
 #include <google/protobuf/util/json_util.h>
+#include <google/protobuf/util/message_differencer.h>
 
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <regex>
 #include <stdexcept>
 
-#include "core/proto_json.hpp"
 #include "schema/proto/parley/v1/client.pb.h"
 
 namespace parley::test {
 namespace {
 
 using google::protobuf::Message;
+using Json = nlohmann::json;
 using Prototypes = std::map<std::string, const Message*>;
 
 template <class Proto>
@@ -88,24 +91,69 @@ std::unique_ptr<Message> message_for(const std::string& rest) {
   return std::unique_ptr<Message>{found->second->New()};
 }
 
-/// Clients need not know which of the schema's results it is: in JSON it has one name.
-std::string json_of_reply(const v1::Reply& reply) {
-  std::string json = R"({"id":")" + reply.id() + R"(","ok":)";
-  if (!reply.ok()) {
-    v1::Ack words;  // for their quotes
-    words.set_code(reply.code());
-    words.set_detail(reply.detail());
-    std::string quoted;
-    append_json(words, quoted);
-    const auto begin = quoted.find(R"("code")");
-    return json + "false," + quoted.substr(begin, quoted.find(R"(,"conv")") - begin) + "}";
+/// Everything that has no presence is printed, with the schema's names.
+std::string printed(const Message& message) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.preserve_proto_field_names = true;
+  options.always_print_primitive_fields = true;
+  std::string json;
+  const auto status = google::protobuf::util::MessageToJsonString(message, &json, options);
+  if (!status.ok()) throw std::runtime_error(std::string{status.message()});
+  return json;
+}
+
+/// The library prints as many decimals as there are; here there are always three.
+void set_decimals(Json& json) {
+  static const std::regex time{R"((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?Z)"};
+  if (json.is_structured()) {
+    for (auto& part : json) set_decimals(part);
+  } else if (json.is_string()) {
+    std::smatch parts;
+    const auto text = json.get<std::string>();
+    if (std::regex_match(text, parts, time) && !parts[2].matched) {
+      json = parts[1].str() + ".000Z";
+    }
   }
-  const auto* const result = v1::Reply::descriptor()->FindOneofByName("result");
-  const auto* const field = reply.GetReflection()->GetOneofFieldDescriptor(reply, result);
+}
+
+void read_json(const std::string& rest, const std::string& json, Message& into) {
+  google::protobuf::util::JsonParseOptions options;
+  options.ignore_unknown_fields = false;
+  const auto status = google::protobuf::util::JsonStringToMessage(json, &into, options);
+  if (!status.ok()) throw std::runtime_error(rest + ": " + std::string{status.message()});
+}
+
+const google::protobuf::FieldDescriptor* result_of(const v1::Reply& reply) {
+  const auto* const results = v1::Reply::descriptor()->FindOneofByName("result");
+  return reply.GetReflection()->GetOneofFieldDescriptor(reply, results);
+}
+
+/// Clients need not know which of the schema's results it is: in JSON it has one name.
+Json json_of_reply(const v1::Reply& reply) {
+  Json json{{"id", reply.id()}, {"ok", reply.ok()}};
+  if (!reply.ok()) {
+    json["code"] = reply.code();
+    json["detail"] = reply.detail();
+    return json;
+  }
+  const auto* const field = result_of(reply);
   if (field == nullptr) throw std::runtime_error("a reply without result");
-  json += R"(true,"result":)";
-  append_json(reply.GetReflection()->GetMessage(reply, field), json);
-  return json + "}";
+  json["result"] = Json::parse(printed(reply.GetReflection()->GetMessage(reply, field)));
+  return json;
+}
+
+/// The same reply, from its JSON. @param like  whose kind of result it is
+v1::Reply reply_of(const std::string& rest, const std::string& json, const v1::Reply& like) {
+  Json parts = Json::parse(json);
+  const Json result = parts.value("result", Json::object());
+  const bool has_result = parts.erase("result") > 0;
+  v1::Reply reply;
+  read_json(rest, parts.dump(), reply);
+  const auto* const field = result_of(like);
+  if (has_result && field != nullptr) {
+    read_json(rest, result.dump(), *reply.GetReflection()->MutableMessage(&reply, field));
+  }
+  return reply;
 }
 
 }  // namespace
@@ -113,22 +161,32 @@ std::string json_of_reply(const v1::Reply& reply) {
 std::string pb_of(const std::string& rest, const std::string& json) {
   const auto message = message_for(rest);
   if (json.empty()) return {};  // who has nothing to say may say nothing
-  google::protobuf::util::JsonParseOptions options;
-  options.ignore_unknown_fields = true;
-  const auto status = google::protobuf::util::JsonStringToMessage(json, message.get(), options);
-  if (!status.ok()) throw std::runtime_error(rest + ": " + std::string{status.message()});
+  read_json(rest, json, *message);
   return message->SerializeAsString();
 }
 
 std::string json_of(const std::string& rest, const std::string& pb) {
   const auto message = message_for(rest);
   if (!message->ParseFromString(pb)) throw std::runtime_error(rest + " cannot be read");
+  const auto* const reply = dynamic_cast<const v1::Reply*>(message.get());
+  Json json = reply == nullptr ? Json::parse(printed(*message)) : json_of_reply(*reply);
+  set_decimals(json);
+  return json.dump();
+}
+
+std::string differs(const std::string& rest, const std::string& json, const std::string& pb) {
+  const auto message = message_for(rest);
+  if (!message->ParseFromString(pb)) throw std::runtime_error(rest + " cannot be read");
+  const auto expected = message_for(rest);
   if (const auto* const reply = dynamic_cast<const v1::Reply*>(message.get())) {
-    return json_of_reply(*reply);
+    expected->CopyFrom(reply_of(rest, json, *reply));
+  } else {
+    read_json(rest, json, *expected);
   }
-  std::string json;
-  append_json(*message, json);
-  return json;
+  std::string report;
+  google::protobuf::util::MessageDifferencer differencer;
+  differencer.ReportDifferencesToString(&report);
+  return differencer.Compare(*expected, *message) ? "" : rest + ": " + report;
 }
 
 }  // namespace parley::test
