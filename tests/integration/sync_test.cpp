@@ -365,3 +365,28 @@ TEST_CASE("sync: counts for what is subscribed right behind it, without waiting 
   carol.listen({"inbox.json/+"});
   expect_range(carol, 4, 5);
 }
+
+TEST_CASE(
+    "sync: what a room was before one came stays unknown where its history begins with that") {
+  Instance instance{"alice", "bob", "carol"};
+  Person alice = instance.person("alice");
+  alice.listen({"re.json/+"});
+  done(ask(alice, "room.create", {{"room", "ops"}, {"history", "joined"}, {"members", {"carol"}}}));
+  done(ask(alice, "room.set", {{"room", "ops"}, {"topic", "secret"}}));
+  done(ask(alice, "room.set", {{"room", "ops"}, {"topic", "open"}}));
+  done(ask(alice, "room.add", {{"room", "ops"}, {"users", {"bob"}}}));
+  done(ask(alice, "room.set", {{"room", "ops"}, {"topic", "wide open"}}));
+  for (const char* const name : {"bob", "carol"}) {
+    Person device = instance.device(name, "phone");
+    device.listen(everything);
+    sync(device, {});
+    const bool was_there = std::string{name} == "carol";
+    if (was_there) {
+      CHECK(next(device, "event.json/ops")["room"]["topic"] == "");
+      CHECK(next(device, "event.json/ops")["room"]["topic"] == "secret");
+      CHECK(next(device, "event.json/ops")["room"]["topic"] == "open");
+    }
+    CHECK(next(device, "event.json/ops")["joined"]["user"] == "bob");
+    CHECK(next(device, "event.json/ops")["room"]["topic"] == "wide open");
+  }
+}
