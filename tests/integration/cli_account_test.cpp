@@ -4,7 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/methods.hpp"
 #include "tests/support/instance.hpp"
 
 using namespace parley::test;
@@ -60,8 +59,7 @@ TEST_CASE("cli account: devices are removed") {
   CHECK(alice.good({"device", "remove", "tablet"}) == "done\n");  // nothing is known of it
 }
 
-TEST_CASE("cli account: a user issues tokens of his own and makes all void" *
-          doctest::skip(without("token.issue"))) {
+TEST_CASE("cli account: a user issues tokens of his own and makes all void") {
   Alice alice;
   const std::string issued =
       alice.good({"token", "issue", "--scope", "send", "--expires", "1h", "--device", "pump"});
@@ -78,8 +76,7 @@ TEST_CASE("cli account: a user issues tokens of his own and makes all void" *
   eventually("it is void", [&] { return alice({"unread"}).code == login_refused; });
 }
 
-TEST_CASE("cli account: everything is exported, and nothing left" *
-          doctest::skip(without("me.erase"))) {
+TEST_CASE("cli account: everything is exported, and nothing left") {
   Alice alice;
   REQUIRE(alice.good({"send", "bob", "hi"}) == "stored 1\n");
   const auto lines = lines_of(alice.good({"me", "export"}));
