@@ -169,9 +169,9 @@ bool is_allowed(const Plugin& plugin, const Session& session) {
 
 void learn_device_generation(const Plugin& plugin, Session& session) {
   if (session.device_generation || session.device.empty() || session.is_service()) return;
-  if (plugin.revocations.list().known()) {
-    session.device_generation = device_generation(plugin, session);
-  }
+  // Without a list the least is taken: a list that comes later may tell of a removal since, and who
+  // is dropped for an older one only comes back.
+  session.device_generation = device_generation(plugin, session);
 }
 
 Session* session_of(Plugin& plugin, const mosquitto* client) {

@@ -58,7 +58,7 @@ struct Session {
   Connection connection;
   std::string device;  // empty: not a named device
   /// Of its device when it logged in: with a higher one the device has been removed or revoked.
-  /// Nothing: there is no list yet.
+  /// Nothing: it has none.
   std::optional<std::uint32_t> device_generation;
   User* user = nullptr;
   Life life = Life::fresh;

@@ -117,14 +117,14 @@ END $$;
 
 -- The same for who asks with a token himself. Null also if that is void by now: his session may still be there for a moment.
 -- @param own_device         of his session, '' without one
--- @param at_login           the device's generation when the session began; below 0: not known
+-- @param at_login           the device's generation when the session began; below 0: not known, so the least is taken
 CREATE FUNCTION token_generation(someone bigint, its_name text, of_device text, own_device text, own_bound boolean,
                                  own_generation bigint, at_login bigint) RETURNS bigint
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM lock_devices(someone);
   IF own_generation < generation_of(someone, CASE WHEN own_bound THEN own_device ELSE '' END)
-     OR (own_device <> '' AND at_login >= 0 AND at_login < generation_of(someone, own_device)) THEN
+     OR (own_device <> '' AND GREATEST(at_login, 0) < generation_of(someone, own_device)) THEN
     RETURN NULL;
   END IF;
   RETURN token_generation(someone, its_name, of_device);

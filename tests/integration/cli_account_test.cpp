@@ -4,7 +4,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/methods.hpp"
 #include "tests/support/instance.hpp"
 
 using namespace parley::test;
