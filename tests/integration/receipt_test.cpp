@@ -59,7 +59,10 @@ TEST_CASE("receipt: one for each member of a room and move, and only to those wh
   dave.listen({"event.json/+"});
   for (int i = 1; i <= 20; ++i)
     CHECK(alice.send("ops", with_number("m", i)) == with_number("stored ", i));
-  for (int i = 1; i <= 20; ++i) bob.publish("read/ops", std::to_string(i));
+  for (int i = 1; i <= 20; ++i) {
+    bob.mqtt.publish_soon({.topic = bob.topic("read/ops"), .payload = std::to_string(i)});
+  }
+  REQUIRE(bob.mqtt.await_answers());
   carol.publish("got/ops", "20");
   int events = 0;
   for (Json of_bob, of_carol;

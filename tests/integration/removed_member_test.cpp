@@ -17,13 +17,13 @@ namespace {
 
 constexpr const char* ways[] = {"room.kick", "room.leave"};
 
-/// alice owns the room ops with bob and carol in it. Two messages are there before bob goes.
+/// alice owns the room ops with bob and carol in it.
 struct Ops {
   explicit Ops(InstanceOptions options = {}, const std::string& history = "all")
       : instance{{"alice", "bob", "carol"}, std::move(options)},
         alice{instance.person("alice")},
         carol{instance.person("carol")} {
-    for (Person* person : {&alice, &carol}) person->listen({"#"});
+    for (Person* person : {&alice, &carol}) person->listen({"#", "state/#"});
     done(ask(alice, "room.create",
              {{"room", "ops"}, {"members", {"bob", "carol"}}, {"history", history}}));
   }
@@ -34,33 +34,78 @@ struct Ops {
     return std::stoi(ack.substr(7));
   }
 
-  /// In this way, by a session of bob's that hears answers and nothing else.
+  /// In this way, by a session of bob's that hears answers and nothing else. He has written there:
+  /// who read that was to be told him.
   void remove_bob(const std::string& way) {
     Json request{{"room", "ops"}};
+    Person bob = instance.person("bob");
+    bob.listen({"re.json/+", "ack/+"});
+    say(bob, "bob was here");
     if (way == "room.kick") {
       request["users"] = {"bob"};
       done(ask(alice, way, request));
     } else {
-      Person bob = instance.person("bob");
-      bob.listen({"re.json/+"});
       done(ask(bob, way, request));
     }
   }
 
-  /// All that can happen in a room, each with "secret" in it. Carol shows that it was told.
-  void go_on_without_bob() {
+  /// The next event of this kind about the room, which says `words`.
+  void expect_event(Person& person, const std::string& kind, const std::string& words) {
+    (void)person.mqtt.expect_that(kind + " " + words, [&](const Publication& one) {
+      return one.topic == person.topic("event.json/ops") &&
+             Json::parse(one.payload).contains(kind) && one.payload.find(words) != one.payload.npos;
+    });
+  }
+
+  /// All that can happen in a room, each with "secret" in it, and the others are told each of it.
+  /// @return the seq of a message that they have read
+  int go_on_without_bob() {
     const int secret = say(alice, "secret words");
-    done(ask(alice, "msg.edit", {{"conv", "ops"}, {"seq", 1}, {"text", "secret edit"}}));
-    done(ask(carol, "msg.react", {{"conv", "ops"}, {"seq", 1}, {"emoji", "secret sign"}}));
+    (void)carol.mqtt.expect_that("the words", [&](const Publication& one) {
+      return one.topic == carol.topic("inbox.json/ops") &&
+             Json::parse(one.payload)["text"] == "secret words";
+    });
+    done(ask(alice, "msg.edit",
+             {{"conv", "ops"}, {"seq", 1}, {"text", with_number("secret edit ", sent)}}));
+    expect_event(carol, "edited", with_number("secret edit ", sent));
+    const Json sign{{"conv", "ops"}, {"seq", 1}, {"emoji", "secret sign"}};
+    done(ask(carol, "msg.react", sign));
+    expect_event(alice, "reaction", "secret sign");
+    Json unsigned_again = sign;
+    unsigned_again["removed"] = true;
+    done(ask(carol, "msg.react", unsigned_again));
+    expect_event(alice, "reaction", "\"removed\":true");
     done(ask(alice, "msg.pin", {{"conv", "ops"}, {"seq", secret}}));
-    done(ask(alice, "room.set", {{"room", "ops"}, {"title", "secret title"}}));
-    done(ask(alice, "room.set", {{"room", "ops"}, {"topic", "secret topic"}}));
-    done(ask(alice, "room.role", {{"room", "ops"}, {"user", "carol"}, {"role", "admin"}}));
+    expect_event(carol, "pinned", with_number("", secret));
+    done(ask(alice, "room.set", {{"room", "ops"}, {"title", with_number("secret ", sent)}}));
+    expect_event(carol, "room", with_number("secret ", sent));
+    done(ask(alice, "room.set", {{"room", "ops"}, {"topic", with_number("secret #", sent)}}));
+    expect_event(carol, "room", with_number("secret #", sent));
+    const std::string role = sent % 2 == 0 ? "admin" : "member";
+    done(ask(alice, "room.role", {{"room", "ops"}, {"user", "carol"}, {"role", role}}));
     carol.publish("read/ops", std::to_string(secret));
+    expect_event(alice, "receipt", with_number("\"read_seq\":", secret));
     alice.publish("typing/ops", "1", 0);
     (void)carol.expect("typing.json/ops");
+    mention_bob();
     done(ask(alice, "msg.delete", {{"conv", "ops"}, {"seq", secret}}));
+    expect_event(carol, "deleted", with_number("", secret));
     instance.settle();
+    return secret;
+  }
+
+  /// By somebody who does not know yet that he is gone. Carol is shown how the room is then, when
+  /// bob would be, too.
+  void mention_bob() {
+    const std::string id = with_number("mention", ++sent);
+    const Json words{{"text", "secret @bob @carol"}, {"mentions", {"bob", "carol"}}};
+    alice.publish("send.json/ops/" + id, words.dump());
+    const std::string ack = alice.expect_text("ack/" + id);
+    REQUIRE(ack.starts_with("stored "));
+    const int seq = std::stoi(ack.substr(7));
+    (void)carol.mqtt.expect_that("the state", [&](const Publication& one) {
+      return one.topic == carol.topic("state/conv/ops") && Json::parse(one.payload)["seq"] >= seq;
+    });
   }
 
   Instance instance;
@@ -81,9 +126,12 @@ void check_only_goodbye(const std::vector<Publication>& came) {
     CAPTURE(one.payload);
     CHECK(one.payload.find("secret") == std::string::npos);
     if (one.topic.ends_with("event.json/ops")) {
-      CHECK(Json::parse(one.payload).contains("left"));
+      CHECK(Json::parse(one.payload)["left"]["user"] == "bob");
+    } else if (one.topic.ends_with("state/conv/ops")) {
+      CHECK(Json::parse(one.payload)["last"]["text"] == "bob was here");
     } else {
-      CHECK(one.topic.ends_with("event.pb/ops"));
+      CHECK((one.topic.ends_with("event.pb/ops") || one.topic.ends_with("sent/ops") ||
+             one.topic.ends_with("sent.json/ops") || one.topic.ends_with("sent.pb/ops")));
     }
   }
 }
@@ -116,7 +164,7 @@ TEST_CASE("removed member: a live session hears that he is out, and nothing afte
     CAPTURE(way);
     Ops ops;
     Person bob = ops.instance.person("bob");
-    bob.listen({"#"});
+    bob.listen({"#", "state/#"});
     ops.say(ops.alice, "before");
     ops.say(ops.alice, "before too");
     ops.instance.settle();
@@ -127,9 +175,12 @@ TEST_CASE("removed member: a live session hears that he is out, and nothing afte
     check_only_goodbye(all_of(bob));
     // What he subscribes now brings nothing either.
     Person again = ops.instance.person("bob");
-    again.listen({"#", "inbox/ops", "inbox.json/ops", "event.json/ops", "typing.json/ops"});
+    again.listen(
+        {"#", "inbox/ops", "inbox.json/ops", "event.json/ops", "typing.json/ops", "state/#"});
     ops.go_on_without_bob();
-    check_only_goodbye(all_of(again));
+    const auto came = all_of(again);
+    check_only_goodbye(came);
+    for (const Publication& one : came) CHECK(!one.topic.ends_with("state/conv/ops"));
     check_only_goodbye(all_of(bob));
   }
 }
@@ -220,18 +271,30 @@ TEST_CASE("removed member: none of a stream of messages beyond his removal reach
   Ops ops;
   Person bob = ops.instance.device("bob", "phone");
   bob.listen({"inbox.json/+"});
-  constexpr int each = 100;
-  for (int i = 0; i < each; ++i) {
+  constexpr int before = 50;
+  constexpr int behind = 20;
+  std::size_t written = 0;
+  const auto write = [&] {
+    const std::string id = with_number("s", static_cast<int>(++written));
     for (Person* from : {&ops.alice, &ops.carol}) {
-      from->mqtt.publish_soon({.topic = from->topic(with_number("send/ops/s", i)), .payload = "x"});
+      from->mqtt.publish_soon({.topic = from->topic("send/ops/" + id), .payload = "x"});
     }
-    if (i == each / 2) {
-      ops.alice.publish("do.json/room.kick/out", R"({"room":"ops","users":["bob"]})", 0);
+  };
+  for (int i = 0; i < before; ++i) write();
+  ops.alice.publish("do.json/room.kick/out", R"({"room":"ops","users":["bob"]})", 0);
+  Json reply;
+  for (const Deadline deadline; reply.is_null() && !deadline.passed();) {
+    write();
+    for (const Publication& one : ops.alice.mqtt.drain()) {
+      if (one.topic == ops.alice.topic("re.json/out")) reply = Json::parse(one.payload);
     }
+    (void)ops.carol.mqtt.drain();
   }
+  REQUIRE(!reply.is_null());
+  CHECK(done(reply)["done"] == Json{"bob"});
+  for (int i = 0; i < behind; ++i) write();
   REQUIRE(ops.alice.mqtt.await_answers());
   REQUIRE(ops.carol.mqtt.await_answers());
-  CHECK(done(Json::parse(ops.alice.expect_text("re.json/out")))["done"] == Json{"bob"});
   ops.instance.settle();
   const auto out = static_cast<std::size_t>(ops.instance.database().number(
       "SELECT x.seq FROM messages x JOIN conversations c USING (conversation_id)"
@@ -241,7 +304,7 @@ TEST_CASE("removed member: none of a stream of messages beyond his removal reach
     held.insert(Json::parse(one.payload)["seq"].get<std::size_t>());
   }
   CHECK(out > 1);
-  CHECK(out < 2 * each);
+  CHECK(out < 2 * written - 2 * behind + 2);
   CHECK(held.size() == out - 1);
   CHECK((held.empty() || *held.rbegin() == out - 1));
 }
@@ -252,9 +315,9 @@ TEST_CASE("removed member: no request tells him anything, and nothing that he sa
     Ops ops;
     ops.say(ops.alice, "before");
     ops.remove_bob(way);
-    ops.go_on_without_bob();
+    const int secret = ops.go_on_without_bob();
     Person bob = ops.instance.person("bob");
-    bob.listen({"#"});
+    bob.listen({"#", "state/#"});
     const Json conv{{"conv", "ops"}, {"seq", 1}};
     const auto with = [&](const Json& more) {
       Json all = conv;
@@ -285,9 +348,52 @@ TEST_CASE("removed member: no request tells him anything, and nothing that he sa
     for (const Publication& one : ops.carol.mqtt.drain()) {
       CHECK(one.topic.find("typing") == std::string::npos);
     }
-    const Json receipts = done(ask(ops.alice, "receipts", {{"conv", "ops"}, {"seq", 3}}));
+    const Json receipts = done(ask(ops.alice, "receipts", {{"conv", "ops"}, {"seq", secret}}));
+    CHECK(receipts["read"] == Json{"carol"});
     CHECK(receipts.dump().find("bob") == std::string::npos);
     check_only_goodbye(all_of(bob));
+  }
+}
+
+TEST_CASE("removed member: neither sync nor a search, an export or presence tells him anything") {
+  for (const std::string way : ways) {
+    CAPTURE(way);
+    Ops ops;
+    ops.say(ops.alice, "before");
+    ops.remove_bob(way);
+    ops.go_on_without_bob();
+    // What the others find, he would, too.
+    const Json query{{"query", "secret"}};
+    eventually("it is found", [&] {
+      return !done(ask(ops.carol, "search", query))["hits"].empty() &&
+             !done(ask(ops.carol, "mentions", Json::object()))["messages"].empty();
+    });
+    const Json users{{"users", {"alice", "bob"}}};
+    CHECK(done(ask(ops.carol, "presence.get", users)).dump().find("alice") != std::string::npos);
+    for (const bool device : {false, true}) {
+      CAPTURE(device);
+      Person bob = device ? ops.instance.device("bob", "phone") : ops.instance.person("bob");
+      bob.listen({"event.json/+", "inbox.json/+", "sent.json/+", "re.json/+", "state/#"});
+      for (const int rev : {0, 1, 2, 1'000'000}) {
+        const Json result =
+            done(ask(bob, "sync", {{"positions", {{{"conv", "ops"}, {"rev", rev}}}}}));
+        CHECK(result["conversations"].empty());
+        CHECK(result["total_unread"] == 0);
+      }
+      CHECK(done(ask(bob, "search", query))["hits"].empty());
+      CHECK(refused(ask(bob, "search", {{"query", "secret"}, {"conv", "ops"}})) == "NOT_MEMBER");
+      CHECK(done(ask(bob, "mentions", Json::object()))["messages"].empty());
+      const std::string presence =
+          done(ask(bob, "presence.get", {{"users", {"alice", "carol"}}})).dump();
+      CHECK(presence.find("alice") == std::string::npos);
+      CHECK(presence.find("carol") == std::string::npos);
+      const std::string lines = done(ask(bob, "me.export", Json::object())).dump();
+      CHECK(lines.find("profile") != std::string::npos);
+      CHECK(lines.find("secret") == std::string::npos);
+      CHECK(lines.find("ops") == std::string::npos);
+      ops.instance.settle();
+      check_only_goodbye(all_of(bob));
+    }
   }
 }
 
@@ -300,9 +406,13 @@ TEST_CASE("removed member: a shared subscription is refused, before and after") 
       for (const std::string rest : {"inbox.json/ops", "inbox.json/+", "#"}) {
         CHECK(bob.mqtt.subscribe("$share/g/" + bob.topic(rest)) >= 0x80);
       }
+      // By an ordinary one it comes once, as long as he is in there.
+      bob.listen({"inbox.json/ops"});
+      ops.instance.settle();
+      (void)all_of(bob);
       ops.say(ops.alice, "secret");
       ops.instance.settle();
-      CHECK(bob.mqtt.drain().empty());
+      CHECK(all_of(bob).size() == (time == 0 ? 1 : 0));
     }
     if (time == 0) ops.remove_bob("room.kick");
   }
@@ -312,7 +422,7 @@ TEST_CASE("removed member: who comes back sees his own times and not the one bet
   Ops ops{{}, "joined"};
   ops.say(ops.alice, "first");
   ops.remove_bob("room.kick");
-  ops.say(ops.alice, "secret");
+  const int secret = ops.say(ops.alice, "secret");
   done(ask(ops.alice, "room.add", {{"room", "ops"}, {"users", {"bob"}}}));
   ops.say(ops.alice, "second");
   Person bob = ops.instance.person("bob");
@@ -322,7 +432,7 @@ TEST_CASE("removed member: who comes back sees his own times and not the one bet
   for (const Json& message : page["messages"]) {
     seen.push_back(message["text"]);
   }
-  CHECK(seen == Json({"first", "alice added bob", "second"}));
-  CHECK(refused(ask(bob, "msg.react", {{"conv", "ops"}, {"seq", 3}, {"emoji", "x"}})) ==
+  CHECK(seen == Json({"first", "bob was here", "alice added bob", "second"}));
+  CHECK(refused(ask(bob, "msg.react", {{"conv", "ops"}, {"seq", secret}, {"emoji", "x"}})) ==
         "NOT_FOUND");
 }

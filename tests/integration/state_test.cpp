@@ -395,7 +395,8 @@ TEST_CASE("state: comes also while messages are held back until they are confirm
 }
 
 TEST_CASE("presence: online, offline; a short absence is not seen") {
-  Screen screen{"[presence]\ngrace_ms = 1500\n"};
+  const auto grace = slowed(Milliseconds{1'500}).count();
+  Screen screen{with_number("[presence]\ngrace_ms = ", static_cast<int>(grace)) + "\n"};
   Person bob = screen.bob();
   bob.listen({"state/presence/+"});
   until(bob, "state/presence/alice", "online");
