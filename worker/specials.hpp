@@ -27,7 +27,7 @@ class Specials {
     const Config& config;
     Exports& exports;
   };
-  explicit Specials(Needs needs) : needs_{std::move(needs)} {}
+  explicit Specials(const Needs& needs) : needs_{needs} {}
 
   struct Asked {
     const Method* method = nullptr;
