@@ -166,6 +166,7 @@ void Backlogs::ask(SessionNo session_no) {
     return;
   }
   if ((session->feeds & feed::inbox_any) == 0) {
+    send_what_came(*session, run);
     finish(session_no);
     return;
   }

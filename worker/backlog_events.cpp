@@ -40,7 +40,8 @@ void Backlogs::told(const link::Session& session, const std::shared_ptr<const Ev
   }
   // Who has not asked the database yet will find it there.
   const bool may_observe = session.device.empty() && (run.observes || !run.listed);
-  if (!may_observe && (run.state != State::active || run.overflowed)) return;
+  const bool live_only = (session.feeds & feed::inbox_any) == 0;
+  if (!live_only && !may_observe && (run.state != State::active || run.overflowed)) return;
   if (run.events.size() >= events_max) {
     run.overflowed = true;  // an observer misses the oldest ones
     run.events.pop_front();
@@ -132,6 +133,9 @@ void Backlogs::hold_anew(SessionNo session_no) {
 }
 
 void Backlogs::events_begin(SessionNo session_no) {
+  const auto* session = needs_.sessions.find(session_no);
+  // Without an inbox there is nothing that it missed, and nobody would keep what it is not given.
+  if (session == nullptr || (session->feeds & feed::inbox_any) == 0) return;
   if (!runs_.contains(session_no)) hold_anew(session_no);
   const auto found = runs_.find(session_no);
   if (found == runs_.end()) return;

@@ -310,6 +310,19 @@ TEST_CASE("backlog: who subscribes events behind his inbox gets them all the sam
   }
 }
 
+TEST_CASE("backlog: who has no inbox gets what comes from his first subscription on") {
+  Instance instance{"alice", "bob", "carol"};
+  for (int i = 1; i <= 30; ++i) {
+    Person alice = instance.person("alice");
+    alice.listen({"sent.json/+", "event.json/+"});
+    const auto id = with_number("m", i);
+    alice.publish("send/bob/" + id, "hello");
+    alice.publish("do.json/msg.react", R"({"conv":"bob","seq":1,"emoji":")" + id + R"("})");
+    CHECK(next(alice, "sent.json/bob")["id"] == id);
+    if (i <= 16) CHECK(next(alice, "event.json/bob")["reaction"]["emoji"] == id);
+  }
+}
+
 TEST_CASE("backlog: invitations and removals reach who was away") {
   Instance instance{"alice", "bob", "carol"};
   Person alice = instance.person("alice");
