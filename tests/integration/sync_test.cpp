@@ -125,7 +125,7 @@ TEST_CASE("sync: everything after the position comes, in order, and nothing befo
   sync(bob, {at("alice", 5)});
   instance.settle();
   CHECK(bob.mqtt.drain().empty());  // it waits until it is subscribed
-  bob.listen({"inbox.json/+", "event.json/+"});
+  bob.listen({"event.json/+", "inbox.json/+"});
   CHECK(told(instance, bob) ==
         "event.json/alice reaction; inbox.json/alice 5; event.json/alice deleted; event.json/alice "
         "pinned; ");
