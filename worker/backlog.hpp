@@ -85,6 +85,10 @@ class Backlogs {
   void hold_full();
   /// A client has said up to where it holds a conversation.
   void got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms);
+  /// A session without a device has sent something while it was held back: its user has read up to
+  /// there, but that counts when it has got what lies before, as its backlog begins at his `got`.
+  /// @return false: it is not held back
+  bool read_later(SessionNo session_no, const sql::MarkUpdate& read);
   /// The session has now subscribed events, beside an inbox: it gets those that it missed.
   void events_begin(SessionNo session_no);
   /// Whose position a `sync` says: a named device's, or one session's.
@@ -137,10 +141,11 @@ class Backlogs {
     std::deque<Told> events;                         // told meanwhile, with a rev; bounded
     bool overflowed = false;                         // … and not all of it is there
     std::map<std::pair<std::string, std::string>, std::shared_ptr<const Event>>
-        unnumbered;              // told meanwhile, by conv and what they are about; bounded
-    std::deque<Event> missed;    // … and before: to be sent
-    std::uint64_t came = 0;      // messages and events told meanwhile, counted
-    bool wants_missed = false;   // behind the pages: those without a rev
+        unnumbered;             // told meanwhile, by conv and what they are about; bounded
+    std::deque<Event> missed;   // … and before: to be sent
+    std::uint64_t came = 0;     // messages and events told meanwhile, counted
+    bool wants_missed = false;  // behind the pages: those without a rev
+    std::unordered_map<ConversationId, sql::MarkUpdate> read;  // to be raised at its end
     bool since_ever = false;     // … all of them, as a `sync` has said where it is
     bool observes = false;       // gets only what is new, and that from here alone
     bool listed = false;         // once: only then may something be left out (truncated)

@@ -132,6 +132,15 @@ void Backlogs::hold_anew(SessionNo session_no) {
   if (found != runs_.end() && session->device.empty()) found->second.listed = false;
 }
 
+bool Backlogs::read_later(SessionNo session_no, const sql::MarkUpdate& read) {
+  const auto found = runs_.find(session_no);
+  const auto* session = needs_.sessions.find(session_no);
+  if (found == runs_.end() || session == nullptr || !session->device.empty()) return false;
+  auto& known = found->second.read.try_emplace(read.conversation, read).first->second;
+  known.read_seq = std::max(known.read_seq, read.read_seq);
+  return true;
+}
+
 void Backlogs::events_begin(SessionNo session_no) {
   const auto* session = needs_.sessions.find(session_no);
   // Without an inbox there is nothing that it missed, and nobody would keep what it is not given.

@@ -182,6 +182,7 @@ void Dispatch::mark_read_by_sending(const PendingSend& pending, const sql::Store
   update.conversation = pending.conversation;
   update.read_seq = outcome.seq;
   update.published = true;  // the user's cursor; what the device holds it says by itself
+  if (needs_.backlogs.read_later(pending.record.session_no, update)) return;
   begin_devices(pending.record.user);
   const bool not_seen = needs_.sessions.find(pending.record.session_no) == nullptr;
   if (not_seen && !pending.record.device.empty()) {
