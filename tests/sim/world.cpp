@@ -11,7 +11,7 @@
 namespace parley::sim {
 namespace {
 
-constexpr std::int64_t rest_within_ms = 150'000;
+constexpr std::int64_t rest_within_ms = 600'000;  // the slowest wait for the broker's queue, 100 s each time
 constexpr int workers_max = 3;
 
 }  // namespace
