@@ -11,7 +11,8 @@
 namespace parley::sim {
 namespace {
 
-constexpr std::int64_t rest_within_ms = 600'000;  // the slowest wait for the broker's queue, 100 s each time
+// The slowest wait for what the broker may still hold, 100 s each time.
+constexpr std::int64_t rest_within_ms = 3'000'000;
 constexpr int workers_max = 3;
 
 }  // namespace
