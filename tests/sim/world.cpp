@@ -11,8 +11,7 @@
 namespace parley::sim {
 namespace {
 
-// The slowest wait for what the broker may still hold, 100 s each time.
-constexpr std::int64_t rest_within_ms = 3'000'000;
+constexpr std::int64_t rest_within_ms = 600'000;
 constexpr int workers_max = 3;
 
 }  // namespace
@@ -402,11 +401,12 @@ void World::heal() {
         }
       }
     }
-    if (i % 4 == 0) {
+    // Seldom enough that what they say is written before they say it again.
+    if (i % 16 == 0) {
       for (auto& client : clients_) confirm_the_rest(client);
     }
     pump();
-    if (i % 4 == 3 && at_rest()) break;
+    if (i % 16 == 15 && at_rest()) break;
     clock::advance(i < 200 ? 20 : 100);
     if (clock::now_ms() > until) return violated("it does not come to rest");
   }
