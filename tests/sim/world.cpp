@@ -402,11 +402,11 @@ void World::heal() {
       }
     }
     // Seldom enough that what they say is written before they say it again.
-    if (i % 16 == 0) {
+    if (i % 40 == 0) {
       for (auto& client : clients_) confirm_the_rest(client);
     }
     pump();
-    if (i % 16 == 15 && at_rest()) break;
+    if (i % 8 == 7 && at_rest()) break;
     clock::advance(i < 200 ? 20 : 100);
     if (clock::now_ms() > until) return violated("it does not come to rest");
   }
