@@ -552,8 +552,9 @@ void Backlogs::finish(SessionNo session_no) {
   const auto sync_no = found->second.sync_no;
   if (const auto* session = needs_.sessions.find(session_no); session != nullptr) {
     for (const auto& [about, event] : found->second.unnumbered) send_event(*session, *event);
+    if (!found->second.read.empty()) begin_devices(session->user);
+    for (const auto& [conversation, read] : found->second.read) needs_.cursors.raise(read);
   }
-  for (const auto& [conversation, read] : found->second.read) needs_.cursors.raise(read);
   crash_point(CrashPoint::worker_before_sync_done);
   runs_.erase(found);
   placed_.erase(session_no);

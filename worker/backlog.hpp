@@ -85,10 +85,14 @@ class Backlogs {
   void hold_full();
   /// A client has said up to where it holds a conversation.
   void got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms);
-  /// A session without a device has sent something while it was held back: its user has read up to
-  /// there, but that counts when it has got what lies before, as its backlog begins at his `got`.
-  /// @return false: it is not held back
-  bool read_later(SessionNo session_no, const sql::MarkUpdate& read);
+  /// A user has read up to what he has sent. If a session of his without a device is being brought
+  /// up to date, that counts at its end, as its backlog begins at his `got`. If it does not come to
+  /// that, it does not count.
+  /// @return false: there is none
+  bool read_later(std::string_view user, const sql::MarkUpdate& read);
+  /// A new device begins where its user stands. Call it before his marks are raised: else those
+  /// that subscribed before it would begin behind what came since, and never get that.
+  void begin_devices(std::string_view user);
   /// The session has now subscribed events, beside an inbox: it gets those that it missed.
   void events_begin(SessionNo session_no);
   /// Whose position a `sync` says: a named device's, or one session's.
@@ -128,27 +132,28 @@ class Backlogs {
   struct Run {
     explicit Run(const DeliveryConfig& config) : pace{config.paced_per_s, config.unconfirmed_max} {}
     State state = State::waiting;
-    std::uint64_t id = 0;  // answers to an earlier one are ignored
+    bool anew = false;          // while it is holding: the plugin itself began again, so what was
+                                // sent live is not sure
+    bool with_events = false;   // it had subscribed them when todo was made
+    bool overflowed = false;    // not all that was told meanwhile is there
+    bool wants_missed = false;  // behind the pages: events without a rev
+    bool since_ever = false;    // … all of them, as a `sync` has said where it is
+    bool observes = false;      // gets only what is new, and that from here alone
+    bool listed = false;        // once: only then may something be left out (truncated)
+    std::uint64_t id = 0;       // answers to an earlier one are ignored
     std::uint32_t sync_no = 0;
     std::uint32_t hold_no = 0;  // while it is holding
-    bool anew = false;          // … the plugin itself began again: what was sent live is not sure
     std::deque<sql::Behind> todo;
-    bool with_events = false;  // it had subscribed them when todo was made
     std::unordered_map<ConversationId, Seq>
         confirmed;                                   // meanwhile: the database may not say so yet
     std::unordered_map<ConversationId, Seq> passed;  // of todo: up to where it was sent
     std::deque<Live> live;                           // stored meanwhile; bounded
     std::deque<Told> events;                         // told meanwhile, with a rev; bounded
-    bool overflowed = false;                         // … and not all of it is there
     std::map<std::pair<std::string, std::string>, std::shared_ptr<const Event>>
-        unnumbered;             // told meanwhile, by conv and what they are about; bounded
-    std::deque<Event> missed;   // … and before: to be sent
-    std::uint64_t came = 0;     // messages and events told meanwhile, counted
-    bool wants_missed = false;  // behind the pages: those without a rev
-    std::unordered_map<ConversationId, sql::MarkUpdate> read;  // to be raised at its end
-    bool since_ever = false;     // … all of them, as a `sync` has said where it is
-    bool observes = false;       // gets only what is new, and that from here alone
-    bool listed = false;         // once: only then may something be left out (truncated)
+        unnumbered;            // told meanwhile, by conv and what they are about; bounded
+    std::deque<Event> missed;  // … and before: to be sent
+    std::uint64_t came = 0;    // messages and events told meanwhile, counted
+    std::unordered_map<ConversationId, sql::MarkUpdate> read;  // by sending: raised at its end
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
     MonoMillis blocked_at;
     BacklogPace pace;  // packets that nobody confirms

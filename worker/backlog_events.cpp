@@ -132,13 +132,24 @@ void Backlogs::hold_anew(SessionNo session_no) {
   if (found != runs_.end() && session->device.empty()) found->second.listed = false;
 }
 
-bool Backlogs::read_later(SessionNo session_no, const sql::MarkUpdate& read) {
-  const auto found = runs_.find(session_no);
-  const auto* session = needs_.sessions.find(session_no);
-  if (found == runs_.end() || session == nullptr || !session->device.empty()) return false;
-  auto& known = found->second.read.try_emplace(read.conversation, read).first->second;
-  known.read_seq = std::max(known.read_seq, read.read_seq);
-  return true;
+bool Backlogs::read_later(std::string_view user, const sql::MarkUpdate& read) {
+  for (const auto session_no : needs_.sessions.of(user)) {
+    const auto found = runs_.find(session_no);
+    if (found == runs_.end() || !needs_.sessions.find(session_no)->device.empty()) continue;
+    auto& known = found->second.read.try_emplace(read.conversation, read).first->second;
+    known.read_seq = std::max(known.read_seq, read.read_seq);
+    return true;
+  }
+  return false;
+}
+
+void Backlogs::begin_devices(std::string_view user) {
+  for (const auto session_no : needs_.sessions.of(user)) {
+    const auto* session = needs_.sessions.find(session_no);
+    if (session->syncing && !session->device.empty()) {
+      needs_.cursors.begin(session->user_id, session->device);
+    }
+  }
 }
 
 void Backlogs::events_begin(SessionNo session_no) {

@@ -14,6 +14,13 @@ namespace {
 constexpr auto every = std::chrono::milliseconds{100};
 constexpr std::int64_t apart_ms = 600;  // batches: at most two in a second, unless somebody waits
 constexpr std::size_t batch_max = 1'000;
+
+/// Whether raising `later` alone leaves everything where `earlier` and it would.
+bool covers(const sql::MarkUpdate& later, const sql::MarkUpdate& earlier) {
+  return later.got_seq >= earlier.got_seq && later.read_seq >= earlier.read_seq &&
+         later.got_rev >= earlier.got_rev && later.published >= earlier.published &&
+         later.confirms >= earlier.confirms;
+}
 }  // namespace
 
 Cursors::Cursors(asio::io_context& loop, const std::string& uri, Handlers handlers)
@@ -46,7 +53,13 @@ Cursors::Waiting& Cursors::add(const sql::MarkUpdate& update) {
 void Cursors::raise(const sql::MarkUpdate& update) { add(update); }
 
 void Cursors::raise(const sql::MarkUpdate& update, const Origin& origin) {
-  add(update).origins.push_back(origin);
+  auto& waiting = add(update);
+  // The record that is last does for all before it, should they have to be carried out again. So
+  // what many say often does not use up the credit.
+  if (covers(update, waiting.update)) {
+    for (const auto& earlier : std::exchange(waiting.origins, {})) handlers_.done(earlier);
+  }
+  waiting.origins.push_back(origin);
 }
 
 void Cursors::tick() {

@@ -22,7 +22,7 @@ namespace parley {
 class Cursors {
  public:
   struct Handlers {
-    /// For the origin of each raised mark, once it is committed.
+    /// For the origin of each raised mark, once it is committed, or a later one covers it.
     std::function<void(const Origin&)> done;
     /// Users' cursors that have risen, committed.
     std::function<void(const std::vector<sql::MovedCursor>&)> moved;

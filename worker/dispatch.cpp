@@ -166,15 +166,6 @@ void Dispatch::settled(const PendingSend& pending, const sql::StoreOutcome& outc
   needs_.backlogs.hold_full();
 }
 
-void Dispatch::begin_devices(std::string_view user) {
-  for (const auto session_no : needs_.sessions.of(user)) {
-    const auto* session = needs_.sessions.find(session_no);
-    if (session->syncing && !session->device.empty()) {
-      needs_.cursors.begin(session->user_id, session->device);
-    }
-  }
-}
-
 void Dispatch::mark_read_by_sending(const PendingSend& pending, const sql::StoreOutcome& outcome) {
   if ((pending.record.flags & link::record_flag::holds_inbox) == 0) return;
   sql::MarkUpdate update;
@@ -182,13 +173,12 @@ void Dispatch::mark_read_by_sending(const PendingSend& pending, const sql::Store
   update.conversation = pending.conversation;
   update.read_seq = outcome.seq;
   update.published = true;  // the user's cursor; what the device holds it says by itself
-  if (needs_.backlogs.read_later(pending.record.session_no, update)) return;
-  begin_devices(pending.record.user);
+  needs_.backlogs.begin_devices(pending.record.user);
   const bool not_seen = needs_.sessions.find(pending.record.session_no) == nullptr;
   if (not_seen && !pending.record.device.empty()) {
     needs_.cursors.begin(pending.record.user_id, pending.record.device);
   }
-  needs_.cursors.raise(update);
+  if (!needs_.backlogs.read_later(pending.record.user, update)) needs_.cursors.raise(update);
 }
 
 void Dispatch::err(const Origin& origin, const link::InboundRecord& record, Code code,
@@ -225,7 +215,7 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
           needs_.plugin.done(origin);  // nothing has been said that could be got
         } else {  // without a conversation it still says that this device confirms
           update.conversation = resolved.conversation;
-          begin_devices(record.user);
+          needs_.backlogs.begin_devices(record.user);
           needs_.cursors.raise(update, origin);
           tell_backlogs(record, update);
         }

@@ -43,9 +43,6 @@ class Dispatch {
   void settled(const PendingSend& pending, const sql::StoreOutcome& outcome,
                const Conversation* conversation);
   void refused(const PendingSend& pending, Code code, const std::string& detail);
-  /// A new device begins where its user stands. Call it before his marks are raised: else those
-  /// that subscribed before it would begin behind what came since, and never get that.
-  void begin_devices(std::string_view user);
 
  private:
   void on_send(const Origin& origin, link::InboundRecord record, const SendTopic& topic);

@@ -289,6 +289,10 @@ void PluginLink::send_due() {
   if (!sent && received_news_) send({});
 }
 
+bool PluginLink::credit_short() const {
+  return in_.tracker().outstanding() >= (config_.credit_records + 1) / 2;
+}
+
 bool PluginLink::congested() const { return out_.held_bytes() > held_bytes_max; }
 
 void PluginLink::tick() {

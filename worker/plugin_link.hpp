@@ -62,6 +62,8 @@ class PluginLink {
   [[nodiscard]] std::uint64_t filling_total() const { return applied_total_ + out_.held() + 1; }
   /// Whether the worker should stop storing until the plugin has caught up.
   [[nodiscard]] bool congested() const;
+  /// Whether the plugin may soon have to wait for records that are not done.
+  [[nodiscard]] bool credit_short() const;
   /// Whether the sessions are known exactly; if not, everything is published in all formats.
   [[nodiscard]] bool sessions_sure() const { return sessions_sure_; }
   [[nodiscard]] bool is_up() const { return welcomed_; }

@@ -452,7 +452,7 @@ void Worker::auto_got() {
       continue;
     }
     if (const auto* session = sessions_.find(due.session_no); session != nullptr) {
-      dispatch_.begin_devices(session->user);
+      backlogs_.begin_devices(session->user);
     }
     cursors_.raise(update);
     backlogs_.got(due.session_no, due.conversation, due.seq, false);
@@ -497,6 +497,8 @@ void Worker::turn() {
 void Worker::end_turn() {
   turn_open_ = false;
   resolver_.flush();
+  // What is gathered holds credit: it is not to slow down what is sent.
+  if (plugin_.credit_short()) cursors_.flush();
   lanes_.pump();
   plugin_.flush();
 }

@@ -125,3 +125,20 @@ TEST_CASE("window: nothing is left out for a device that is connected and confir
     CHECK(publication.topic.find("event.json") == std::string::npos);
   }
 }
+
+TEST_CASE("window: what one says meanwhile does not end one's own backlog") {
+  // A session without a device begins behind what its user has got, and who writes has read what he
+  // answers.
+  Instance instance({"alice", "bob"}, {.config = window(20) + "paced_per_s = 20\n"});
+  send_range(instance, 1, 60);
+  Person bob = instance.person("bob");
+  bob.listen({"ack/+", "inbox.json/+"});
+  expect_range(bob, 1, 10);  // the others wait for their turn
+  CHECK(bob.send("alice", "one moment") == "stored 61");
+  expect_range(bob, 11, 60);
+  eventually("what he has said is read", [&] {
+    return instance.database().number(
+               "SELECT count(*) FROM members m JOIN users u USING (user_id) WHERE u.name = 'bob'"
+               " AND m.read_seq = 61") == 1;
+  });
+}

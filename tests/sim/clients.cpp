@@ -169,7 +169,6 @@ void World::confirm_the_rest(Client& client) {
 void World::confirm(Client& client, std::int64_t conversation, Seq seq) {
   if (seq == 0 || client.connection == 0 || !broker_.running()) return;
   if (broker_.connection_of(client.place) != client.connection) return;
-  client.confirmed[conversation] = seq;
   Accepted accepted;
   accepted.is_mark = true;
   accepted.user_id = client.user_id;
@@ -180,6 +179,11 @@ void World::confirm(Client& client, std::int64_t conversation, Seq seq) {
   trace(client.name + " has got " + accepted.conv + "/" + std::to_string(accepted.mark));
   broker_.publish(client.place, "im/u/" + client.user + "/got/" + accepted.conv,
                   std::to_string(accepted.mark), static_cast<int>(random_.below(2)));
+  // A full spool drops it. Then the next one heals that, if there is something to say it about: so
+  // it is said again.
+  if (broker_.running() && broker_.plugin().spool.next() != before) {
+    client.confirmed[conversation] = seq;
+  }
   accept(client, before, std::move(accepted));
 }
 

@@ -11,7 +11,7 @@
 namespace parley::sim {
 namespace {
 
-constexpr std::int64_t rest_within_ms = 600'000;
+constexpr std::int64_t rest_within_ms = 150'000;
 constexpr int workers_max = 3;
 
 }  // namespace
@@ -401,12 +401,11 @@ void World::heal() {
         }
       }
     }
-    // Seldom enough that what they say is written before they say it again.
-    if (i % 40 == 0) {
+    if (i % 4 == 0) {
       for (auto& client : clients_) confirm_the_rest(client);
     }
     pump();
-    if (i % 8 == 7 && at_rest()) break;
+    if (i % 4 == 3 && at_rest()) break;
     clock::advance(i < 200 ? 20 : 100);
     if (clock::now_ms() > until) return violated("it does not come to rest");
   }

@@ -162,6 +162,7 @@ class World {
 
   void look_at_spool();
   [[nodiscard]] bool still_in_spool(IngestNo ingest_no);
+  bool covered(IngestNo ingest_no, const Accepted& mark);
   void check_outcome(IngestNo ingest_no, const Accepted& accepted);
   void on_link_packet(const Packet& packet);
   void before_broker(const Packet& packet);
