@@ -18,6 +18,8 @@ constexpr std::int64_t messages_max = 100;     // of each
 constexpr std::size_t waiting_max = 100'000;
 constexpr std::int64_t heads_max = 5'000;  // at one look
 constexpr std::int64_t sweep_every_ms = 60'000;
+constexpr std::int64_t rests =
+    9;  // as long as a step took: at most a tenth of a processor is taken
 
 /// Who is mentioned in a message.
 std::vector<std::string> names_in(ConversationId conversation, const sql::IndexWork::Item& item) {
@@ -33,10 +35,12 @@ std::vector<std::string> names_in(ConversationId conversation, const sql::IndexW
 
 }  // namespace
 
-Indexer::Indexer(asio::io_context& loop, const std::string& uri, std::string configuration)
+Indexer::Indexer(asio::io_context& loop, const std::string& uri, std::string configuration,
+                 std::function<bool()> pressed)
     : configuration_{std::move(configuration)},
       timer_{loop},
-      database_{loop, "search", uri, {&sql::limit_indexing}} {}
+      database_{loop, "search", uri, {&sql::limit_indexing}},
+      pressed_{std::move(pressed)} {}
 
 void Indexer::start() {
   database_.start();
@@ -68,6 +72,9 @@ void Indexer::tick() {
 
 void Indexer::work() {
   if (busy_ || !database_.ready()) return;
+  const auto now = mono_now();
+  if (now < rest_until_ && pressed_()) return;
+  began_ = now;
   if (waiting_.empty()) {
     sweep();
     return;
@@ -81,6 +88,13 @@ void Indexer::work() {
     waiting_.pop_front();
   }
   index(std::move(some));
+}
+
+/// To the next step. Searching may lag behind; storing may not.
+void Indexer::go_on() {
+  const auto now = mono_now();
+  rest_until_ = {now.value + rests * (now.value - began_.value)};
+  work();
 }
 
 /// Finds what nobody has told: from before the start, or stored by others.
@@ -101,7 +115,7 @@ void Indexer::swept(const sql::HeadsBehind& page) {
   swept_ = page.last;
   for (const auto conversation : page.behind) touched(conversation);
   if (page.last.value == 0) sweep_at_ = {mono_now().value + sweep_every_ms};
-  work();
+  go_on();
 }
 
 void Indexer::index(std::vector<ConversationId> conversations) {
@@ -118,7 +132,7 @@ void Indexer::index(std::vector<ConversationId> conversations) {
     const auto behind = sql::index_work_of(result->at(0));
     if (behind.empty()) {
       busy_ = false;
-      work();
+      go_on();
       return;
     }
     write(conversations, behind);
@@ -144,7 +158,7 @@ void Indexer::write(const std::vector<ConversationId>& conversations,
     }
     if (std::exchange(failing_, false)) log::info("event=search_back");
     for (const auto conversation : more) touched(conversation);
-    work();
+    go_on();
   });
 }
 

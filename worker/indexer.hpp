@@ -6,6 +6,7 @@
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
 #include <deque>
+#include <functional>
 #include <string>
 #include <unordered_set>
 #include <vector>
@@ -20,7 +21,9 @@ namespace parley {
 class Indexer {
  public:
   /// @param configuration  of the text search; another one than before indexes everything anew
-  Indexer(asio::io_context& loop, const std::string& uri, std::string configuration);
+  /// @param pressed        whether messages wait for being stored: then it takes its time
+  Indexer(asio::io_context& loop, const std::string& uri, std::string configuration,
+          std::function<bool()> pressed);
 
   void start();
   void stop();
@@ -36,11 +39,15 @@ class Indexer {
   void write(const std::vector<ConversationId>& conversations,
              const std::vector<sql::IndexWork>& work);
   void failed(const std::vector<ConversationId>& conversations, const PgFault& fault);
+  void go_on();
 
   const std::string configuration_;
   asio::steady_timer timer_;
   PgLink database_;
+  const std::function<bool()> pressed_;
   bool busy_ = false;
+  MonoMillis began_;       // the step that is under way, or was the last
+  MonoMillis rest_until_;  // if it is pressed
   // What is behind: bounded; what does not fit the next look at all heads finds.
   std::deque<ConversationId> waiting_;
   std::unordered_set<ConversationId> known_;  // the same

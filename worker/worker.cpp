@@ -18,6 +18,7 @@ constexpr std::int64_t generations_page_size = 1'000;
 constexpr std::int64_t expire_page_size = 1'000;
 constexpr std::int64_t stop_within_ms = 10'000;
 constexpr std::int64_t plugin_silent_ms = 1'500;  // it says something once a second
+constexpr std::size_t storing_is_pressed = 64;    // so many wait for being stored, at once
 constexpr std::int64_t answered_by_ms = 200;      // an answer is at the client, if he is there
 constexpr std::string_view service_name = "_worker";
 
@@ -87,7 +88,8 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       plugin_{loop_, config, mqtt_settings(), claim.epoch, plugin_handlers()},
       lanes_{loop_,    config.database.uri, config.database.lanes, claim.epoch,
              members_, lane_handlers()},
-      indexer_{loop_, config.database.uri, config.search.configuration},
+      indexer_{loop_, config.database.uri, config.search.configuration,
+               [this] { return lanes_.waiting() > storing_is_pressed; }},
       names_{loop_, "names", config.database.uri},
       asked_{loop_, "requests", config.database.uri, {&sql::limit_statements}},
       searched_{loop_, "search", config.database.uri, {&sql::limit_statements}},

@@ -68,8 +68,7 @@ class Plans {
  public:
   explicit Plans(Database& database) : names_{statement_names()} {
     for (const auto& row :
-         database.query("SELECT relname, reltuples FROM pg_class WHERE relkind = 'r'"
-                        " AND relnamespace = 'public'::regnamespace")) {
+         database.query("SELECT relname, reltuples FROM pg_class WHERE relkind = 'r'")) {
       rows_[row[0]] = std::stod(row[1]);
     }
   }
