@@ -136,7 +136,7 @@ WITH input AS MATERIALIZED (
   WHERE h.conversation_id = f.conversation_id
 )
 SELECT CASE WHEN j.same_origin THEN 'replayed'
-            WHEN j.role IS NULL THEN 'not_member'
+            WHEN j.old_seq IS NULL AND j.role IS NULL THEN 'not_member'
             WHEN j.old_seq IS NULL AND j.role IN ('readonly', 'blocked', 'stranger') THEN j.role
             WHEN j.old_seq IS NULL THEN 'stored'
             WHEN j.same_content THEN 'repeated'
