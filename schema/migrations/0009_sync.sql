@@ -114,7 +114,7 @@ BEGIN
   END LOOP;
 END $$;
 
--- As before, and who is blocked is not told what the other one has read.
+-- As before, and of two of whom one has blocked the other neither is told what the other one has read.
 CREATE OR REPLACE FUNCTION do_receipts(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -139,7 +139,7 @@ BEGIN
       FROM membership_periods p
       JOIN users u ON u.user_id = p.user_id
       LEFT JOIN members m ON p.left_seq IS NULL AND m.conversation_id = conversation AND m.user_id = p.user_id
-      WHERE p.conversation_id = conversation AND p.user_id <> it.sender_id
+      WHERE p.conversation_id = conversation AND p.user_id <> it.sender_id AND m.role IS DISTINCT FROM 'blocked'
         AND wanted > p.since_seq AND (p.left_seq IS NULL OR wanted <= p.left_seq)
       GROUP BY u.name) AS there);
 END $$;
