@@ -86,6 +86,19 @@ $$;
 -- Members who do not see everything.
 CREATE INDEX membership_periods_late ON membership_periods (conversation_id, joined_seq) WHERE left_seq IS NULL AND joined_seq > 0;
 
+-- What somebody may see of a conversation, as far as it is kept, between these seqs: as few stretches as possible, without overlap.
+CREATE FUNCTION visible_stretches(conversation bigint, someone bigint, after bigint, before bigint)
+RETURNS TABLE (low bigint, high bigint) LANGUAGE sql STABLE AS $$
+  SELECT r.low, r.high
+  FROM conversation_heads h
+  CROSS JOIN (SELECT unnest(range_agg(int8range(p.joined_seq + 1, p.left_seq + 1))) AS stay FROM membership_periods p
+              WHERE p.conversation_id = conversation AND p.user_id = someone
+                AND (p.left_seq IS NULL OR p.left_seq > p.joined_seq)) AS s
+  CROSS JOIN LATERAL (SELECT GREATEST(lower(s.stay), h.first_seq, after + 1) AS low,
+                             LEAST(upper(s.stay) - 1, h.last_seq, before - 1) AS high) AS r
+  WHERE h.conversation_id = conversation AND r.low <= r.high
+$$;
+
 -- Puts a device exactly where it says it is; what it does not name it does not hold. From now on it confirms. One row
 -- for each conversation that it names and is in: up to where it holds it. Without a device only says so.
 CREATE FUNCTION place_device(someone bigint, its_name text, convs text[], revs bigint[])
