@@ -21,18 +21,8 @@ const PgStatement database_clock_statement{"database_clock", "SELECT clock_times
 const PgStatement newest_message_statement{
     "newest_message", "SELECT max(last_at) FROM conversation_heads WHERE last_seq > 0"};
 
-// The row stays: seq has no gaps, and a repeat of its request id is still known.
-const PgStatement expire_messages_statement{"expire_messages", R"sql(
-WITH old AS (SELECT conversation_id, seq, created_at FROM messages
-             WHERE expires_at <= statement_timestamp() AND NOT deleted ORDER BY expires_at LIMIT $1),
-     gone AS (UPDATE messages m SET body = '', extra = NULL, edited_mentions = NULL, deleted = true FROM old
-              WHERE m.conversation_id = old.conversation_id AND m.seq = old.seq
-                AND m.created_at = old.created_at RETURNING m.conversation_id, m.seq),
-     words AS (DELETE FROM search_documents d USING gone
-               WHERE d.conversation_id = gone.conversation_id AND d.seq = gone.seq),
-     names AS (DELETE FROM mentions n USING gone
-               WHERE n.conversation_id = gone.conversation_id AND n.seq = gone.seq)
-SELECT DISTINCT conversation_id FROM gone)sql"};
+const PgStatement expire_messages_statement{
+    "expire_messages", "SELECT conversation_id, messages FROM expire_messages($1)"};
 
 const PgStatement members_among_statement{"members_among", R"sql(
 SELECT user_id, conversation_id FROM members
@@ -289,13 +279,14 @@ PgQuery expire_messages(std::int64_t max) {
   return {&expire_messages_statement, std::move(PgParams{}.int8(max))};
 }
 
-std::vector<ConversationId> conversations_of_expired(const PgRows& rows) {
-  std::vector<ConversationId> conversations;
-  conversations.reserve(static_cast<std::size_t>(rows.count()));
+Expired expired_of(const PgRows& rows) {
+  Expired expired;
+  expired.conversations.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
-    conversations.emplace_back(ConversationId{rows.integer(row, 0)});
+    expired.conversations.emplace_back(ConversationId{rows.integer(row, 0)});
+    expired.messages += rows.integer(row, 1);
   }
-  return conversations;
+  return expired;
 }
 
 PgQuery members_among(const std::vector<ConversationId>& conversations,

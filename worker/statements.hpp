@@ -32,9 +32,13 @@ UnixMillis database_clock_of(const PgRows& rows);
 /// When the newest message was stored. Reads the head of every conversation.
 PgQuery newest_message();
 UnixMillis newest_message_of(const PgRows& rows);
-/// Takes the contents out of what has expired (at most `max`); rows: the conversations.
+/// Takes the contents out of at most `max` messages that have expired, and what hangs on them.
 PgQuery expire_messages(std::int64_t max);
-std::vector<ConversationId> conversations_of_expired(const PgRows& rows);
+struct Expired {
+  std::vector<ConversationId> conversations;
+  std::int64_t messages = 0;  // `max`: perhaps there are more
+};
+Expired expired_of(const PgRows& rows);
 /// Which of these users are in which of the conversations.
 PgQuery members_among(const std::vector<ConversationId>& conversations,
                       const std::vector<UserId>& users);

@@ -153,14 +153,107 @@ BEGIN
   END LOOP;
 END $$;
 
--- As before, and what was said is not found any more.
+-- ---- what hangs on a message goes with it ----
+
+-- What is still told about a message, and by whom. There may be no end of changes that tell nothing any more.
+DROP INDEX changes_seq;
+CREATE INDEX changes_about ON changes (conversation_id, seq, user_id) WHERE seq IS NOT NULL AND event IS NOT NULL;
+
+-- Messages whose contents are gone, but not all that hangs on them: it was too much to go at once.
+CREATE TABLE emptied_messages (
+  conversation_id bigint NOT NULL,
+  seq             bigint NOT NULL,
+  PRIMARY KEY (conversation_id, seq)
+);
+
+-- Takes away what hangs on these messages, whose contents are gone: at most `most` reactions and as many events; what is more
+-- is noted, and forget_rest goes on with it. Nobody sees it meanwhile. Gives whether that was all.
+CREATE FUNCTION forget_told(convs bigint[], seqs bigint[], most bigint) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+  n         bigint;
+  reactions bigint;
+BEGIN
+  DELETE FROM reactions r WHERE r.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM unnest(convs, seqs) AS g(c, s) JOIN reactions k ON k.conversation_id = g.c AND k.seq = g.s LIMIT most));
+  GET DIAGNOSTICS reactions = ROW_COUNT;
+  DELETE FROM pins p USING unnest(convs, seqs) AS g(c, s) WHERE p.conversation_id = g.c AND p.seq = g.s;
+  UPDATE changes c SET event = NULL WHERE c.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM unnest(convs, seqs) AS g(c, s) JOIN changes k ON k.conversation_id = g.c AND k.seq = g.s
+    WHERE k.event IS NOT NULL AND k.kind IN ('edited', 'reaction', 'pinned') LIMIT most));
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF GREATEST(n, reactions) < most THEN RETURN true; END IF;
+  INSERT INTO emptied_messages SELECT * FROM unnest(convs, seqs) ON CONFLICT DO NOTHING;
+  RETURN false;
+END $$;
+
+-- Some of what was too much.
+CREATE FUNCTION forget_rest(most bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  convs bigint[];
+  seqs  bigint[];
+BEGIN
+  SELECT array_agg(conversation_id), array_agg(seq) INTO convs, seqs
+  FROM (SELECT conversation_id, seq FROM emptied_messages ORDER BY conversation_id, seq LIMIT 100 FOR UPDATE SKIP LOCKED) AS noted;
+  IF convs IS NOT NULL AND forget_told(convs, seqs, most) THEN
+    DELETE FROM emptied_messages e USING unnest(convs, seqs) AS g(c, s) WHERE e.conversation_id = g.c AND e.seq = g.s;
+  END IF;
+END $$;
+
+-- Takes the contents out of at most `most` messages that have expired, and what hangs on them. The rows stay: seq has no gaps, and a
+-- repeat of a request id is still known. Step by step, as each step sees what was committed while the messages were waited for,
+-- and what comes later finds them deleted. Gives how many it were, in which conversations.
+CREATE FUNCTION expire_messages(most bigint) RETURNS TABLE (conversation_id bigint, messages bigint)
+LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+  convs bigint[];
+  seqs  bigint[];
+BEGIN
+  WITH old AS MATERIALIZED (
+    SELECT x.conversation_id, x.seq, x.created_at FROM messages x
+    WHERE x.expires_at <= statement_timestamp() AND NOT x.deleted ORDER BY x.expires_at LIMIT most
+  ), locked AS MATERIALIZED (
+    SELECT x.conversation_id, x.seq, x.created_at
+    FROM old JOIN messages x ON x.conversation_id = old.conversation_id AND x.seq = old.seq AND x.created_at = old.created_at
+    WHERE NOT x.deleted ORDER BY x.conversation_id, x.seq FOR NO KEY UPDATE OF x
+  ), gone AS (
+    UPDATE messages x SET body = '', extra = NULL, edited_mentions = NULL, deleted = true FROM locked
+    WHERE x.conversation_id = locked.conversation_id AND x.seq = locked.seq AND x.created_at = locked.created_at
+    RETURNING x.conversation_id, x.seq)
+  SELECT array_agg(gone.conversation_id), array_agg(gone.seq) INTO convs, seqs FROM gone;
+  IF convs IS NOT NULL THEN
+    DELETE FROM search_documents d USING unnest(convs, seqs) AS g(c, s) WHERE d.conversation_id = g.c AND d.seq = g.s;
+    DELETE FROM mentions m USING unnest(convs, seqs) AS g(c, s) WHERE m.conversation_id = g.c AND m.seq = g.s;
+    PERFORM forget_told(convs, seqs, 5 * most);
+  END IF;
+  PERFORM forget_rest(5 * most);
+  RETURN QUERY SELECT g.c, count(*) FROM unnest(convs, seqs) AS g(c, s) GROUP BY g.c;
+END $$;
+
+-- Null: there is such a message, for him.
+CREATE FUNCTION must_find(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN role_of(conversation, who.user_id) IS NULL THEN refused('NOT_MEMBER', 'you are not in there')
+              WHEN (visible_message(conversation, who.user_id, (request->>'seq')::bigint)).seq IS NULL
+              THEN refused('NOT_FOUND', 'there is no such message') END
+$$;
+
+-- As before, and what was said is not found any more. One's own words one may take back also from who does not want to hear
+-- of one.
 CREATE OR REPLACE FUNCTION do_msg_delete(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql AS $$
 DECLARE
-  bad  outcome := must_see(who, conversation, request);
+  bad  outcome;
   it   messages;
 BEGIN
   SELECT x.* INTO it FROM messages x WHERE x.conversation_id = conversation AND x.seq = (request->>'seq')::bigint;
+  IF it.sender_id = who.user_id THEN
+    bad := must_find(who, conversation, request);
+  ELSE
+    bad := must_see(who, conversation, request);
+  END IF;
   IF it.deleted AND (bad).code = 'NOT_FOUND' THEN RETURN done(); END IF;
   IF bad IS NOT NULL THEN RETURN bad; END IF;
   IF it.kind = 'system'
@@ -170,12 +263,99 @@ BEGIN
   END IF;
   UPDATE messages SET body = '', extra = NULL, edited_mentions = NULL, deleted = true
   WHERE conversation_id = conversation AND seq = it.seq AND created_at = it.created_at;
-  DELETE FROM reactions r WHERE r.conversation_id = conversation AND r.seq = it.seq;
-  DELETE FROM pins p WHERE p.conversation_id = conversation AND p.seq = it.seq;
   PERFORM forget_words(conversation, it.seq);
-  UPDATE changes c SET event = NULL
-  WHERE c.conversation_id = conversation AND c.seq = it.seq AND c.kind IN ('edited', 'reaction', 'pinned');
+  PERFORM forget_told(ARRAY[conversation], ARRAY[it.seq], 1000);
   PERFORM add_change(who, conversation, 'deleted', it.seq,
                      jsonb_build_object('deleted', jsonb_build_object('seq', it.seq)));
+  RETURN done();
+END $$;
+
+-- As before; the earlier words are gone from what was told of edits, too. It may have expired or been erased just now.
+CREATE OR REPLACE FUNCTION do_msg_edit(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad  outcome := must_see(who, conversation, request);
+  it   messages := visible_message(conversation, who.user_id, (request->>'seq')::bigint);
+  said text := request->>'text';
+  meant text[] := texts(request->'mentions');
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  IF role_of(conversation, who.user_id) = 'readonly' THEN RETURN refused('FORBIDDEN', 'you may only read there'); END IF;
+  IF it.sender_id <> who.user_id OR it.kind = 'system' THEN RETURN refused('FORBIDDEN', 'this is not your message'); END IF;
+  IF said = '' THEN RETURN refused('BAD_PAYLOAD', 'text is empty'); END IF;
+  IF octet_length(said) > (who.limits->>'text_bytes')::int OR cardinality(meant) > (who.limits->>'mentions')::int THEN
+    RETURN refused('TOO_LARGE', 'the text is too long, or mentions too many');
+  END IF;
+  IF it.body = said AND it.edited_mentions = meant THEN RETURN done(); END IF;
+  UPDATE messages SET body = said, edited_mentions = meant, edited_at = GREATEST(who.received_at, received_at)
+  WHERE conversation_id = conversation AND seq = it.seq AND created_at = it.created_at AND NOT deleted;
+  IF NOT FOUND THEN RETURN refused('NOT_FOUND', 'there is no such message'); END IF;
+  UPDATE changes c SET event = NULL
+  WHERE c.conversation_id = conversation AND c.seq = it.seq AND c.user_id = who.user_id AND c.kind = 'edited'
+    AND c.event IS NOT NULL;
+  PERFORM add_change(who, conversation, 'edited', it.seq,
+                     jsonb_build_object('edited', jsonb_build_object('seq', it.seq, 'text', said)));
+  RETURN done();
+END $$;
+
+-- As before, but of a reaction that comes and goes the last word is kept only.
+CREATE OR REPLACE FUNCTION do_msg_react(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad     outcome := must_see(who, conversation, request);
+  about   bigint := (request->>'seq')::bigint;
+  sign    text := request->>'emoji';
+  removed boolean := (request->>'removed')::boolean;
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  IF sign = '' THEN RETURN refused('BAD_PAYLOAD', 'emoji is empty'); END IF;
+  IF octet_length(sign) > 64 THEN RETURN refused('TOO_LARGE', 'an emoji has at most 64 bytes'); END IF;
+  -- Who takes the contents away does not do it before this is there to be taken along.
+  PERFORM FROM messages x WHERE x.conversation_id = conversation AND x.seq = about AND NOT x.deleted FOR SHARE;
+  IF NOT FOUND THEN RETURN refused('NOT_FOUND', 'there is no such message'); END IF;
+  IF removed THEN
+    DELETE FROM reactions r
+    WHERE r.conversation_id = conversation AND r.seq = about AND r.user_id = who.user_id AND r.emoji = sign;
+  ELSE
+    IF (SELECT count(*) FROM reactions r
+        WHERE r.conversation_id = conversation AND r.seq = about AND r.user_id = who.user_id AND r.emoji <> sign) >= 16 THEN
+      RETURN refused('TOO_LARGE', 'at most 16 reactions of one user to one message');
+    END IF;
+    INSERT INTO reactions VALUES (conversation, about, who.user_id, sign) ON CONFLICT DO NOTHING;
+  END IF;
+  IF NOT FOUND THEN RETURN done(); END IF;
+  UPDATE changes c SET event = NULL
+  WHERE c.conversation_id = conversation AND c.seq = about AND c.user_id = who.user_id AND c.kind = 'reaction'
+    AND c.event IS NOT NULL AND c.event->'reaction'->>'emoji' = sign;
+  PERFORM add_change(who, conversation, 'reaction', about,
+                     jsonb_build_object('reaction', jsonb_build_object('seq', about, 'user', who.name, 'emoji', sign,
+                                                                       'removed', removed)));
+  RETURN done();
+END $$;
+
+-- The same of a pin.
+CREATE OR REPLACE FUNCTION do_msg_pin(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad     outcome := must_see(who, conversation, request);
+  about   bigint := (request->>'seq')::bigint;
+  removed boolean := (request->>'removed')::boolean;
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  IF is_room(conversation) AND role_of(conversation, who.user_id) NOT IN ('owner', 'admin') THEN
+    RETURN refused('FORBIDDEN', 'for owners and admins of the room');
+  END IF;
+  PERFORM FROM messages x WHERE x.conversation_id = conversation AND x.seq = about AND NOT x.deleted FOR SHARE;
+  IF NOT FOUND THEN RETURN refused('NOT_FOUND', 'there is no such message'); END IF;
+  IF removed THEN
+    DELETE FROM pins p WHERE p.conversation_id = conversation AND p.seq = about;
+  ELSE
+    INSERT INTO pins VALUES (conversation, about, who.user_id) ON CONFLICT DO NOTHING;
+  END IF;
+  IF NOT FOUND THEN RETURN done(); END IF;
+  UPDATE changes c SET event = NULL
+  WHERE c.conversation_id = conversation AND c.seq = about AND c.kind = 'pinned' AND c.event IS NOT NULL;
+  PERFORM add_change(who, conversation, 'pinned', about,
+                     jsonb_build_object('pinned', jsonb_build_object('seq', about, 'removed', removed)));
   RETURN done();
 END $$;
