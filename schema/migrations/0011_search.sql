@@ -11,6 +11,8 @@ CREATE TABLE search_documents (
 );
 -- Both in one index: what everybody says is looked for in one's own conversations only.
 CREATE INDEX search_words ON search_documents USING gin (words, (ARRAY[conversation_id]));
+-- The newest are looked at first. What was written lately lies together, nearly, so next to nothing has to be kept for that.
+CREATE INDEX search_times ON search_documents USING brin (created_at) WITH (pages_per_range = 16, autosummarize = on);
 
 CREATE TABLE mentions (
   conversation_id bigint NOT NULL,
@@ -45,7 +47,8 @@ LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(hashtextextended('parley/search'
 CREATE FUNCTION searched(body text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT left(body, 65536) $$;
 
--- Indexes these messages anew (docs_…), with these names mentioned in them (names_…), and says how far that is. What is about to
+-- Indexes these messages anew (docs_…), with these names mentioned in them (names_…), and says how far that is. Whoever is no member
+-- is not mentioned: nobody fills another one's list from a room that this one never was in. What is about to
 -- expire is left out: the sweeper may be at it right now. Times are texts, as nothing else keeps their microseconds.
 CREATE FUNCTION index_messages(configuration text, docs_of bigint[], docs_seq bigint[], docs_at text[],
                                names_of bigint[], names_seq bigint[], names_at text[], names text[],
@@ -66,6 +69,7 @@ BEGIN
   FROM unnest(names_of, names_seq, names_at, names) AS i(c, s, t, name)
   JOIN messages x ON x.conversation_id = i.c AND x.seq = i.s AND x.created_at = i.t::timestamptz
   JOIN names n ON n.name = i.name AND n.kind = 'user' AND n.retired_at IS NULL
+  JOIN members m ON m.conversation_id = x.conversation_id AND m.user_id = n.id
   WHERE NOT x.deleted AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp() + interval '30 seconds');
   INSERT INTO search_positions AS p
   SELECT i.c, i.s, i.r, configuration FROM unnest(done_of, done_seq, done_rev) AS i(c, s, r) ORDER BY i.c
@@ -109,31 +113,51 @@ RETURNS SETOF found_message LANGUAGE sql STABLE AS $$
     AND (asked IS NULL OR to_tsvector(configuration, searched(x.body)) @@ asked)
 $$;
 
--- Newest first. @param only_in  0: in all one's conversations
+-- Of one stretch of time, the newest that `someone` may see. Planned for this stretch and query each time: which index helps
+-- depends on them.
+CREATE FUNCTION search_hits(someone bigint, mine bigint[], wanted tsquery, from_time timestamptz, to_time timestamptz, most bigint)
+RETURNS TABLE (conversation_id bigint, seq bigint, created_at timestamptz)
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_custom_plan AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT d.conversation_id, d.seq, d.created_at FROM search_documents d
+  WHERE d.words @@ wanted AND ARRAY[d.conversation_id] && mine AND d.created_at >= from_time AND d.created_at < to_time
+    AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = d.conversation_id AND p.user_id = someone
+                AND d.seq > p.joined_seq AND (p.left_seq IS NULL OR d.seq <= p.left_seq))
+  ORDER BY d.created_at DESC, d.conversation_id, d.seq DESC LIMIT most;
+END $$;
+
+-- Newest first; what everybody says is found lately, so further back is looked only if that is not enough.
+-- @param only_in  0: in all one's conversations
 CREATE FUNCTION search_messages(someone bigint, only_in bigint, configuration text, asked text, most bigint)
 RETURNS SETOF found_message LANGUAGE plpgsql STABLE AS $$
 DECLARE
   wanted tsquery := websearch_to_tsquery(configuration::regconfig, asked);
-  mine   bigint[] := CASE WHEN only_in > 0 THEN ARRAY[only_in]
-                          ELSE (SELECT array_agg(uc.conversation_id) FROM user_conversations uc WHERE uc.user_id = someone) END;
+  mine   bigint[] := (SELECT array_agg(uc.conversation_id) FROM user_conversations uc
+                      WHERE uc.user_id = someone AND (only_in = 0 OR uc.conversation_id = only_in));
+  begins timestamptz[] := ARRAY[now() - interval '1 hour', now() - interval '1 day', now() - interval '7 days',
+                                now() - interval '30 days', now() - interval '180 days', '-infinity'];
   hit    record;
   found  found_message;
   n      bigint := 0;
 BEGIN
   IF mine IS NULL OR numnode(wanted) = 0 THEN RETURN; END IF;
-  FOR hit IN SELECT d.conversation_id, d.seq, d.created_at FROM search_documents d
-             WHERE d.words @@ wanted AND ARRAY[d.conversation_id] && mine
-             ORDER BY d.created_at DESC, d.conversation_id, d.seq DESC LOOP
-    FOR found IN SELECT * FROM found_one(someone, hit.conversation_id, hit.seq, hit.created_at, configuration::regconfig,
-                                         wanted) LOOP
-      RETURN NEXT found;
-      n := n + 1;
+  FOR i IN 1 .. cardinality(begins) LOOP
+    FOR hit IN SELECT * FROM search_hits(someone, mine, wanted, begins[i], COALESCE(begins[i - 1], 'infinity'),
+                                         10 * most) LOOP
+      FOR found IN SELECT * FROM found_one(someone, hit.conversation_id, hit.seq, hit.created_at, configuration::regconfig,
+                                           wanted) LOOP
+        RETURN NEXT found;
+        n := n + 1;
+      END LOOP;
+      IF n >= most THEN RETURN; END IF;
     END LOOP;
-    EXIT WHEN n >= most;
   END LOOP;
 END $$;
 
--- Newest first. Those of one time come together: `before` their time leads behind all of them.
+-- Newest first. Those of one time come together: `before` their time leads behind all of them. Of the conversations that one has
+-- left nothing comes, but they are in the way: so many are looked at, at most.
 CREATE FUNCTION mentions_of(someone bigint, before timestamptz, most bigint)
 RETURNS SETOF found_message LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -142,7 +166,9 @@ DECLARE
   n      bigint := 0;
   oldest timestamptz := 'infinity';
 BEGIN
-  FOR hit IN SELECT m.* FROM mentions m WHERE m.user_id = someone AND m.said_at < COALESCE(before, 'infinity')
+  FOR hit IN SELECT m.* FROM (SELECT k.* FROM mentions k WHERE k.user_id = someone AND k.said_at < COALESCE(before, 'infinity')
+                              ORDER BY k.user_id DESC, k.said_at DESC, k.conversation_id DESC, k.seq DESC LIMIT 100000) AS m
+             WHERE (SELECT true FROM members o WHERE o.conversation_id = m.conversation_id AND o.user_id = someone)
              ORDER BY m.user_id DESC, m.said_at DESC, m.conversation_id DESC, m.seq DESC LOOP
     EXIT WHEN n >= most AND hit.said_at < oldest;
     FOR found IN SELECT * FROM found_one(someone, hit.conversation_id, hit.seq, hit.created_at, 'simple', NULL) LOOP

@@ -296,7 +296,9 @@ BEGIN
   SELECT p.conversation_id INTO present FROM membership_periods p
   WHERE p.user_id = it.user_id AND p.conversation_id >= it.conversation_id ORDER BY p.conversation_id LIMIT 1;
   IF NOT FOUND THEN
-    DELETE FROM mentions m WHERE m.user_id = it.user_id;
+    DELETE FROM mentions m
+    WHERE m.ctid = ANY (ARRAY(SELECT k.ctid FROM mentions k WHERE k.user_id = it.user_id LIMIT 5 * most));
+    IF FOUND THEN RETURN true; END IF;
     -- What was under way for his devices when he went.
     PERFORM lock_devices(it.user_id);
     DELETE FROM devices d WHERE d.user_id = it.user_id;
