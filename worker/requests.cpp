@@ -353,7 +353,7 @@ std::string Requests::with_presence(const Request& request, const std::string& r
 void Requests::fault(const Shared& request, const PgFault& fault) {
   log::error("event=request_failed method={} sqlstate={} err={}", request->method->name,
              fault.sqlstate, log::quoted(fault.what));
-  fail(request, Code::unavailable, "the database did not carry it out");
+  answer(request, sql::refusal(fault));
 }
 
 void Requests::fail(const Shared& request, Code code, const std::string& detail) {

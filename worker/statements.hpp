@@ -22,7 +22,7 @@ struct Claim {
 };
 Claim claim_of(const PgRows& rows);
 extern const PgStatement listen_users;
-extern const PgStatement limit_statements;  // their time, on the connection of requests
+extern const PgStatement limit_statements;  // their time
 
 /// Makes the partitions of this and the next two months.
 PgQuery make_partitions();

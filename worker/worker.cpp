@@ -38,6 +38,11 @@ std::string service_token(const Config& config) {
   return mint_token(claims, {config.broker.prefix, service_name, ""}, key->secret);
 }
 
+/// Who asks has been answered TIMEOUT before the database gives up.
+std::uint32_t request_limit_ms(const Config& config) {
+  return config.delivery.request_timeout_ms + 1'000;
+}
+
 /// Another one than earlier workers began with, most likely.
 std::uint32_t any_number() {
   std::uint32_t number = 0;
@@ -91,8 +96,8 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       indexer_{loop_, config.database.uri, config.search.configuration,
                [this] { return lanes_.waiting() > storing_is_pressed; }},
       names_{loop_, "names", config.database.uri},
-      asked_{loop_, "requests", config.database.uri, {&sql::limit_statements}},
-      searched_{loop_, "search", config.database.uri, {&sql::limit_statements}},
+      asked_{loop_, "requests", config.database.uri, {}, request_limit_ms(config)},
+      searched_{loop_, "search", config.database.uri, {}, request_limit_ms(config)},
       seen_{loop_, "state", config.database.uri, {&sql::limit_statements}},
       resolver_{loop_, names_, members_},
       cursors_{loop_,
