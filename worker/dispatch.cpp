@@ -208,16 +208,18 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
   update.published = true;
   update.confirms = !topic.read && !record.device.empty();
   (topic.read ? update.read_seq : update.got_seq) = *seq;
-  if (update.confirms) needs_.auto_got.set_confirms(record.session_no);
-  needs_.resolver.resolve(
-      record.user_id, std::string{topic.conv}, false,
+  needs_.resolver.resolve_member(
+      record.user_id, std::string{topic.conv},
       [this, origin, record, update](const sql::Resolved& resolved) mutable {
         if (resolved.kind.empty()) {
           err(origin, record, Code::user_not_found, "no user or room has this name");
+        } else if (resolved.kind == "room" && !resolved.member) {
+          err(origin, record, Code::not_member, "you are not in this room");
         } else if (resolved.conversation.value == 0 && !update.confirms) {
           needs_.plugin.done(origin);  // nothing has been said that could be got
         } else {  // without a conversation it still says that this device confirms
           update.conversation = resolved.conversation;
+          if (update.confirms) needs_.auto_got.set_confirms(record.session_no);
           needs_.backlogs.begin_devices(record.user);
           needs_.cursors.raise(update, origin);
           tell_backlogs(record, update);

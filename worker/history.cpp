@@ -7,6 +7,7 @@
 
 #include "core/names.hpp"
 #include "worker/statements.hpp"
+#include "worker/statements_requests.hpp"
 #include "worker/stored_message.hpp"
 
 namespace parley {
@@ -86,7 +87,7 @@ void read_pages(PgLink& database, ConversationId conversation, UserId user,
   database.submit(std::move(queries), [plan = std::move(plan), conversation, conv = request.conv,
                                        done = std::move(done)](auto result) {
     if (!result) {
-      done(ReplyFailed{Code::unavailable, "the database did not answer"});
+      done(ReplyFailed{sql::code_of(result.error()), "the database did not answer"});
     } else if (!sql::is_active_of(result->at(0))) {
       done(ReplyFailed{Code::forbidden, "no such user"});
     } else if (!sql::is_member_of(result->at(1))) {

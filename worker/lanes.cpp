@@ -322,7 +322,9 @@ void Lanes::Lane::failed(const PgFault& fault) {
   if (fault.sqlstate == "23505") ++batch_.conflicts;
   if (judge(fault) == Verdict::again && batch_.conflicts < conflicts_max) return retry();
   if (batch_.change) {
-    batch_.change->done(parley::failed(fault));
+    auto told = fault;
+    if (batch_.in_doubt) told.kind = PgFault::Kind::in_doubt;
+    batch_.change->done(parley::failed(std::move(told)));
     finished();
     return;
   }

@@ -84,13 +84,20 @@ INSERT INTO user_conversations (user_id, conversation_id) SELECT user_id, conver
 const PgStatement resolve_statement{"resolve", R"sql(
 SELECT CASE WHEN n.kind = 'room' THEN 'room' WHEN n.retired_at IS NOT NULL AND p.conversation_id IS NULL THEN '' WHEN n.kind = 'user' THEN 'direct' ELSE '' END,
        CASE WHEN n.kind = 'room' THEN n.id ELSE p.conversation_id END,
-       u.user_id IS NOT NULL AND u.disabled_at IS NULL
+       u.user_id IS NOT NULL AND u.disabled_at IS NULL,
+       EXISTS (SELECT FROM members m
+               WHERE m.conversation_id = CASE WHEN n.kind = 'room' THEN n.id ELSE p.conversation_id END AND m.user_id = t.sender)
 FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS t(sender, target, ord)
 LEFT JOIN names n ON n.name = t.target
 LEFT JOIN users u ON u.user_id = t.sender
 LEFT JOIN direct_pairs p ON n.kind = 'user' AND p.user_lo = LEAST(t.sender, n.id)
                         AND p.user_hi = GREATEST(t.sender, n.id)
 ORDER BY t.ord)sql"};
+
+// Whoever has blocked somebody does not show him that he writes either.
+const PgStatement may_see_typing_statement{"may_see_typing", R"sql(
+SELECT COALESCE((SELECT direct_role(n.id, $1) = 'member' AND direct_role($1, n.id) <> 'blocked' FROM names n
+                 WHERE n.name = $2 AND n.kind = 'user' AND n.retired_at IS NULL), false))sql"};
 
 const PgStatement lock_heads_statement{"lock_heads", R"sql(
 SELECT COALESCE((SELECT owner_epoch = $2 FROM lanes WHERE lane = $1), false), count(*)
@@ -341,11 +348,18 @@ std::vector<Resolved> resolved_of(const PgRows& rows) {
   std::vector<Resolved> resolved;
   resolved.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
-    resolved.push_back(
-        {rows.text(row, 0), ConversationId{rows.integer(row, 1)}, rows.boolean(row, 2)});
+    resolved.push_back({rows.text(row, 0), ConversationId{rows.integer(row, 1)},
+                        rows.boolean(row, 2), rows.boolean(row, 3)});
   }
   return resolved;
 }
+
+PgQuery may_see_typing(const Target& target) {
+  return {&may_see_typing_statement,
+          std::move(PgParams{}.int8(target.sender.value).text(target.to))};
+}
+
+bool may_see_typing_of(const PgRows& rows) { return rows.boolean(0, 0); }
 
 PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch,
                    const std::vector<ConversationId>& conversations) {
