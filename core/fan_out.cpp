@@ -33,8 +33,10 @@ link::Delivery delivery_of(const Message& message, bool is_room, const Form& for
 }  // namespace
 
 bool Conversation::has(UserId user) const {
-  return std::any_of(members.begin(), members.end(),
-                     [&](const Member& m) { return m.user == user; });
+  const auto found =
+      std::lower_bound(members.begin(), members.end(), user,
+                       [](const Member& member, UserId wanted) { return member.user < wanted; });
+  return found != members.end() && found->user == user;
 }
 
 std::string_view conv_for(const Conversation& conversation, UserId member) {

@@ -26,7 +26,7 @@ struct Conversation {
   bool is_room = false;
   std::string room;  // its name, if it is one
   std::int64_t members_version = 0;
-  std::vector<Member> members;
+  std::vector<Member> members;  // by user
 
   [[nodiscard]] bool has(UserId user) const;
 };

@@ -160,7 +160,9 @@ std::optional<WireError> check_send(const v1::Send& send) {
       return error;
     }
   }
-  if (send.text().empty() && send.body().empty() && send.attachments().empty()) {
+  // What another kind needs only its own clients know.
+  const bool has_content = send.kind().empty() || send.kind() == "text" || send.kind() == "media";
+  if (has_content && send.text().empty() && send.body().empty() && send.attachments().empty()) {
     return bad("empty: neither text nor body nor attachments");
   }
   return std::nullopt;
@@ -185,6 +187,7 @@ std::string stand_in(const Content& content) {
   if (text.empty() && !content.body.empty()) {
     text = '[' + (content.content_type.empty() ? "data" : content.content_type) + ']';
   }
+  if (text.empty() && content.kind != "text") text = '[' + content.kind + ']';
   return text;
 }
 

@@ -78,6 +78,16 @@ int refuse(Plugin& plugin, const Publish& publish, Code code, std::string_view d
   return hears_refusals(publish.session, publish.qos) ? MOSQ_ERR_ACL_DENIED : MOSQ_ERR_SUCCESS;
 }
 
+/// What nobody misses is dropped: said once a second, and not for each.
+int drop_for_rate(Plugin& plugin, const Publish& publish, std::string_view detail) {
+  if (hears_refusals(publish.session, publish.qos) ||
+      publish.session.rate_lines.take(publish.now.mono)) {
+    return refuse(plugin, publish, Code::rate_limited, detail);
+  }
+  ++plugin.counters.refused;
+  return MOSQ_ERR_SUCCESS;
+}
+
 /// Never a PUBACK for a `send` that is not kept.
 int refuse_now(Plugin& plugin, const Publish& publish, Code code, std::string_view detail) {
   const bool is_send = std::holds_alternative<SendTopic>(publish.topic);
@@ -93,6 +103,7 @@ int refuse_now(Plugin& plugin, const Publish& publish, Code code, std::string_vi
   // What `got` and `read` say is said again by the next one.
   if (std::holds_alternative<MarkTopic>(publish.topic) &&
       !hears_refusals(publish.session, publish.qos)) {
+    if (code == Code::rate_limited) return drop_for_rate(plugin, publish, detail);
     ++plugin.counters.refused;
     return MOSQ_ERR_SUCCESS;
   }
@@ -174,11 +185,11 @@ int take_typing(Plugin& plugin, const Publish& publish) {
   if (publish.payload != "1" && publish.payload != "0" && !publish.payload.empty()) {
     return refuse(plugin, publish, Code::bad_payload, "1, 0 or nothing");
   }
-  if (publish.session.user->typing.take(publish.now.mono)) {
-    plugin.link.typing(link::encode(record_of(publish)));
-  } else {
+  if (!publish.session.user->typing.take(publish.now.mono)) {
     ++plugin.counters.rate_limited;
+    return drop_for_rate(plugin, publish, "too much typing");
   }
+  plugin.link.typing(link::encode(record_of(publish)));
   return MOSQ_ERR_SUCCESS;
 }
 

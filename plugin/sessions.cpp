@@ -25,7 +25,8 @@ Session::Session(mosquitto* c, SessionNo n, Identity i, Connection via)
       no{n},
       identity{std::move(i)},
       connection{std::move(via)},
-      error_lines{error_lines_per_s, error_lines_per_s} {
+      error_lines{error_lines_per_s, error_lines_per_s},
+      rate_lines{1, 1} {
   const auto named = parse_device_client_id(connection.client_id);
   if (named && named->name == identity.user) device = named->device;
 }

@@ -72,6 +72,7 @@ struct Session {
   bool sees_inbound = false;  // a service's subscriptions to the link's topics
   bool sees_fence = false;
   TokenBucket error_lines;
+  TokenBucket rate_lines;  // those of them that say that something was dropped for the rate
 
   [[nodiscard]] bool is_service() const;
   [[nodiscard]] bool is_mqtt5() const { return connection.protocol_version >= 5; }

@@ -53,6 +53,22 @@ void Resolver::resolve(UserId sender, const std::string& to, bool make, Done don
   news_ = true;
 }
 
+void Resolver::resolve_member(UserId user, const std::string& to, Done done) {
+  resolve(user, to, false, [this, user, to, done = std::move(done)](sql::Resolved found) {
+    if (found.kind == "room") {
+      const auto known = members_.find(found.conversation);
+      if (known != nullptr) found.member = known->has(user);
+    }
+    if (found.kind != "room" || found.member) {
+      done(found);
+      return;
+    }
+    // Both may be older than what the operator or another request has done.
+    known_.erase({user, to});
+    resolve(user, to, false, done);
+  });
+}
+
 void Resolver::flush() {
   if (!std::exchange(news_, false)) return;
   std::vector<Key> make;

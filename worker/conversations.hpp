@@ -39,11 +39,15 @@ class Resolver {
  public:
   using Done = std::function<void(const sql::Resolved&)>;
 
-  Resolver(asio::io_context& loop, PgLink& database) : database_{database}, timer_{loop} {}
+  Resolver(asio::io_context& loop, PgLink& database, const MembersCache& members)
+      : database_{database}, members_{members}, timer_{loop} {}
   /// @param make  make the 1:1 conversation if there is none
   /// @param done  called at once if the answer is remembered; never with a fault: those are tried
   /// again
   void resolve(UserId sender, const std::string& to, bool make, Done done);
+  /// The same without making, for what is for members only: `member` is no only if the database
+  /// says so now. It may be yes for a moment longer than it is true.
+  void resolve_member(UserId user, const std::string& to, Done done);
   /// Asks for everything new. Call it at the end of each turn of the loop.
   void flush();
 
@@ -67,6 +71,7 @@ class Resolver {
   void answered(const std::vector<Key>& keys, const std::vector<sql::Resolved>& resolved);
 
   PgLink& database_;
+  const MembersCache& members_;
   asio::steady_timer timer_;
   std::unordered_map<Key, sql::Resolved, KeyHash> known_;
   std::unordered_map<Key, Waiting, KeyHash> waiting_;

@@ -171,14 +171,17 @@ void Dispatch::mark_read_by_sending(const PendingSend& pending, const sql::Store
   sql::MarkUpdate update;
   update.user = pending.record.user_id;
   update.conversation = pending.conversation;
-  update.read_seq = outcome.seq;
   update.published = true;  // the user's cursor; what the device holds it says by itself
+  // Who has read it holds it, too; but a session without a device begins where its user holds
+  // everything, so it is to have it first.
+  const bool catches_up = needs_.backlogs.catches_up_without_device(pending.record.user);
+  (catches_up ? update.said_seq : update.read_seq) = outcome.seq;
   needs_.backlogs.begin_devices(pending.record.user);
   const bool not_seen = needs_.sessions.find(pending.record.session_no) == nullptr;
   if (not_seen && !pending.record.device.empty()) {
     needs_.cursors.begin(pending.record.user_id, pending.record.device);
   }
-  if (!needs_.backlogs.read_later(pending.record.user, update)) needs_.cursors.raise(update);
+  needs_.cursors.raise(update);
 }
 
 void Dispatch::err(const Origin& origin, const link::InboundRecord& record, Code code,
@@ -205,16 +208,18 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
   update.published = true;
   update.confirms = !topic.read && !record.device.empty();
   (topic.read ? update.read_seq : update.got_seq) = *seq;
-  if (update.confirms) needs_.auto_got.set_confirms(record.session_no);
-  needs_.resolver.resolve(
-      record.user_id, std::string{topic.conv}, false,
+  needs_.resolver.resolve_member(
+      record.user_id, std::string{topic.conv},
       [this, origin, record, update](const sql::Resolved& resolved) mutable {
         if (resolved.kind.empty()) {
           err(origin, record, Code::user_not_found, "no user or room has this name");
+        } else if (resolved.kind == "room" && !resolved.member) {
+          err(origin, record, Code::not_member, "you are not in this room");
         } else if (resolved.conversation.value == 0 && !update.confirms) {
           needs_.plugin.done(origin);  // nothing has been said that could be got
         } else {  // without a conversation it still says that this device confirms
           update.conversation = resolved.conversation;
+          if (update.confirms) needs_.auto_got.set_confirms(record.session_no);
           needs_.backlogs.begin_devices(record.user);
           needs_.cursors.raise(update, origin);
           tell_backlogs(record, update);

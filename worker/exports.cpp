@@ -89,11 +89,10 @@ void Exports::ask(const Shared& run, std::vector<PgQuery> queries,
       log::error("event=request_failed method=me.export sqlstate={} err={}",
                  result.error().sqlstate, log::quoted(result.error().what));
       if (run->first) {
-        std::exchange(run->first, nullptr)(
-            sql::refusal(Code::unavailable, "the database did not carry it out"));
+        std::exchange(run->first, nullptr)(sql::refusal(result.error()));
       } else if (const auto reply = encode_reply(
-                     run->to.format,
-                     {run->id, ReplyFailed{Code::unavailable, "the rest cannot be read now"}});
+                     run->to.format, {run->id, ReplyFailed{sql::code_of(result.error()),
+                                                           "the rest cannot be read now"}});
                  is_heard(*run)) {
         needs_.plugin.deliver(reply_delivery(run->to, run->id, reply));
       }

@@ -8,6 +8,7 @@
 
 #include "core/names.hpp"
 #include "worker/statements.hpp"
+#include "worker/statements_requests.hpp"
 #include "worker/stored_message.hpp"
 
 namespace parley {
@@ -146,7 +147,7 @@ void read_on(PgLink& database, const std::shared_ptr<Reading>& reading) {
   }
   database.submit(std::move(queries), [&database, reading](auto result) {
     if (!result) {
-      reading->done(ReplyFailed{Code::unavailable, "the database did not answer"});
+      reading->done(ReplyFailed{sql::code_of(result.error()), "the database did not answer"});
     } else {
       got_pages(database, reading, *result);
     }

@@ -99,7 +99,7 @@ void issue_token(PgLink& database, const BrokerConfig& broker, const sql::Asker&
     if (!result) {
       log::error("event=request_failed method=token.issue err={}",
                  log::quoted(result.error().what));
-      done(sql::refusal(Code::unavailable, "the database did not carry it out"));
+      done(sql::refusal(result.error()));
       return;
     }
     const auto present = sql::token_generation_of(result->at(0));

@@ -18,15 +18,28 @@ constexpr std::size_t in_flight_max = 32;
 // process).
 constexpr std::int64_t answer_ms_max = 30'000;
 constexpr std::int64_t connect_ms_max = 5'000;
+constexpr std::uint32_t lock_ms_max = 5'000;
+
+/// Plans must not be made from the statistics of an empty partition (docs/ARCHITECTURE.md,
+/// "Storage").
+std::string options_of(std::uint32_t limit_ms) {
+  std::string options =
+      "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c synchronous_commit=on "
+      "-c timezone=UTC -c client_min_messages=warning -c lock_timeout=" +
+      std::to_string(limit_ms == 0 ? lock_ms_max : limit_ms);
+  if (limit_ms != 0) options += " -c statement_timeout=" + std::to_string(limit_ms);
+  return options;
+}
 
 }  // namespace
 
 PgLink::PgLink(asio::io_context& loop, std::string name, std::string uri,
-               std::vector<const PgStatement*> setup)
+               std::vector<const PgStatement*> setup, std::uint32_t limit_ms)
     : loop_{loop},
       name_{std::move(name)},
       uri_{std::move(uri)},
       setup_{std::move(setup)},
+      limit_ms_{limit_ms},
       retry_{loop},
       watchdog_{loop},
       socket_{loop} {}
@@ -62,14 +75,9 @@ void PgLink::connect() {
   state_ = State::connecting;
   connecting_since_ms_ = mono_now().value;
   const std::string application = "parley " + name_;
-  // Plans must not be made from the statistics of an empty partition (docs/ARCHITECTURE.md,
-  // "Storage").
+  const std::string options = options_of(limit_ms_);
   const char* const keys[] = {"dbname", "application_name", "options", nullptr};
-  const char* const values[] = {uri_.c_str(), application.c_str(),
-                                "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off "
-                                "-c synchronous_commit=on -c timezone=UTC "
-                                "-c client_min_messages=warning -c lock_timeout=5s",
-                                nullptr};
+  const char* const values[] = {uri_.c_str(), application.c_str(), options.c_str(), nullptr};
   connection_ = PQconnectStartParams(keys, values, 1);
   if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {
     lost(connection_ == nullptr ? "out of memory" : PQerrorMessage(connection_));

@@ -49,8 +49,10 @@ class PgLink {
 
   /// @param name         for logs and application_name
   /// @param setup        statements without parameters, run after each connect (LISTEN …)
+  /// @param limit_ms     how long a statement may take, and wait for a lock; 0: as long as it
+  ///                     takes, and 5 s for a lock
   PgLink(asio::io_context& loop, std::string name, std::string uri,
-         std::vector<const PgStatement*> setup = {});
+         std::vector<const PgStatement*> setup = {}, std::uint32_t limit_ms = 0);
   PgLink(const PgLink&) = delete;
   PgLink& operator=(const PgLink&) = delete;
   ~PgLink();  // NOLINT(bugprone-exception-escape): cancelling a timer does not fail
@@ -110,6 +112,7 @@ class PgLink {
   const std::string name_;
   const std::string uri_;
   const std::vector<const PgStatement*> setup_;
+  const std::uint32_t limit_ms_;
   asio::steady_timer retry_;
   asio::steady_timer watchdog_;
   asio::posix::stream_descriptor socket_;

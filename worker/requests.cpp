@@ -7,6 +7,7 @@
 
 #include "core/names.hpp"
 #include "core/request_wire.hpp"
+#include "core/room_create.hpp"
 #include "core/topic.hpp"
 #include "worker/audience.hpp"
 #include "worker/history.hpp"
@@ -154,6 +155,9 @@ void Requests::look_again(const Shared& request, const link::InboundRecord& reco
 
 void Requests::run(const Shared& request) {
   const auto& method = *request->method;
+  if (method.target == MethodTarget::new_room) {
+    request->json = plain_room_create(request->json, request->asker.name);
+  }
   request->open = true;
   if (method.way == MethodWay::changes) request->place = needs_.in_order.take();
   if (method.target == MethodTarget::none || method.target == MethodTarget::new_room) {
@@ -353,7 +357,7 @@ std::string Requests::with_presence(const Request& request, const std::string& r
 void Requests::fault(const Shared& request, const PgFault& fault) {
   log::error("event=request_failed method={} sqlstate={} err={}", request->method->name,
              fault.sqlstate, log::quoted(fault.what));
-  fail(request, Code::unavailable, "the database did not carry it out");
+  answer(request, sql::refusal(fault));
 }
 
 void Requests::fail(const Shared& request, Code code, const std::string& detail) {

@@ -49,7 +49,7 @@ PgLink::Done answer_with(sql::OutcomeDone done,
     }
     log::error("event=request_failed method=search sqlstate={} err={}", rows.error().sqlstate,
                log::quoted(rows.error().what));
-    done(sql::refusal(Code::unavailable, "the database did not carry it out"));
+    done(sql::refusal(rows.error()));
   };
 }
 
@@ -103,7 +103,7 @@ void search_one(PgLink& database, const sql::Asker& asker, ConversationId conver
   database.submit(std::move(queries), [&database, asker, conversation, configuration, request,
                                        done = std::move(done)](auto result) {
     if (!result) {
-      done(sql::refusal(Code::unavailable, "the database did not carry it out"));
+      done(sql::refusal(result.error()));
     } else if (!sql::is_member_of(result->at(0))) {
       done(sql::refusal(Code::not_member, "you are not in there"));
     } else {

@@ -7,7 +7,7 @@
 
 namespace parley {
 namespace {
-constexpr std::size_t of_user_max = 2;  // one under way, and one that waits
+constexpr std::size_t of_user_max = 16;  // with the one under way
 }
 
 void Specials::carry_out(const Asked& asked, sql::OutcomeDone done) {
@@ -27,18 +27,35 @@ void Specials::carry_out(const Asked& asked, sql::OutcomeDone done) {
 void Specials::add_search(const Asked& asked, sql::OutcomeDone done) {
   const auto of_user = searches_of_.find(asked.asker.user);
   if (of_user != searches_of_.end() && of_user->second >= of_user_max) {
-    done(sql::refusal(Code::busy, "one search after the other"));
+    done(sql::refusal(Code::busy, "too many searches are waiting"));
     return;
   }
   ++searches_of_[asked.asker.user];
-  searches_.push_back({asked, std::move(done)});
+  auto& mine = searches_[asked.asker.user];
+  if (mine.empty()) turns_.push_back(asked.asker.user);
+  mine.push_back({asked, std::move(done)});
   next_search();
 }
 
+/// One of each user in turn: who asks for much does not keep the others waiting.
+Specials::Search Specials::take_search() {
+  const auto user = turns_.front();
+  turns_.pop_front();
+  const auto mine = searches_.find(user);
+  auto next = std::move(mine->second.front());
+  mine->second.pop_front();
+  if (mine->second.empty()) {
+    searches_.erase(mine);
+  } else {
+    turns_.push_back(user);
+  }
+  return next;
+}
+
 void Specials::next_search() {
-  while (!searching_ && !searches_.empty()) {
-    auto next = std::move(searches_.front());
-    searches_.pop_front();
+  if (std::exchange(choosing_, true)) return;  // one that is answered at once calls again
+  while (!searching_ && !turns_.empty()) {
+    const auto next = take_search();
     const auto user = next.asked.asker.user;
     if (!next.asked.wanted()) {  // it was answered TIMEOUT
       forget_search(user);
@@ -46,13 +63,14 @@ void Specials::next_search() {
       continue;
     }
     searching_ = true;
-    run_search(next.asked, [this, user, done = std::move(next.done)](const sql::Outcome& outcome) {
+    run_search(next.asked, [this, user, done = next.done](const sql::Outcome& outcome) {
       searching_ = false;
       forget_search(user);
       done(outcome);
       next_search();
     });
   }
+  choosing_ = false;
 }
 
 void Specials::forget_search(UserId user) {

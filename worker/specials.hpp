@@ -48,13 +48,16 @@ class Specials {
   };
   void add_search(const Asked& asked, sql::OutcomeDone done);
   void next_search();
+  Search take_search();
   void forget_search(UserId user);
   void run_search(const Asked& asked, sql::OutcomeDone done);
 
   Needs needs_;
-  std::deque<Search> searches_;                // one after the other; as many as requests at most
-  std::map<UserId, std::size_t> searches_of_;  // with the one under way
+  std::map<UserId, std::deque<Search>> searches_;  // that wait; as many as requests at most
+  std::deque<UserId> turns_;                       // of those who have some of them
+  std::map<UserId, std::size_t> searches_of_;      // with the one under way
   bool searching_ = false;
+  bool choosing_ = false;  // the next one
 };
 
 }  // namespace parley

@@ -74,13 +74,20 @@ INSERT INTO user_conversations (user_id, conversation_id) SELECT user_id, conver
 const PgStatement resolve_statement{"resolve", R"sql(
 SELECT CASE WHEN n.kind = 'room' THEN 'room' WHEN n.retired_at IS NOT NULL AND p.conversation_id IS NULL THEN '' WHEN n.kind = 'user' THEN 'direct' ELSE '' END,
        CASE WHEN n.kind = 'room' THEN n.id ELSE p.conversation_id END,
-       u.user_id IS NOT NULL AND u.disabled_at IS NULL
+       u.user_id IS NOT NULL AND u.disabled_at IS NULL,
+       EXISTS (SELECT FROM members m
+               WHERE m.conversation_id = CASE WHEN n.kind = 'room' THEN n.id ELSE p.conversation_id END AND m.user_id = t.sender)
 FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS t(sender, target, ord)
 LEFT JOIN names n ON n.name = t.target
 LEFT JOIN users u ON u.user_id = t.sender
 LEFT JOIN direct_pairs p ON n.kind = 'user' AND p.user_lo = LEAST(t.sender, n.id)
                         AND p.user_hi = GREATEST(t.sender, n.id)
 ORDER BY t.ord)sql"};
+
+// Whoever has blocked somebody does not show him that he writes either.
+const PgStatement may_see_typing_statement{"may_see_typing", R"sql(
+SELECT COALESCE((SELECT direct_role(n.id, $1) = 'member' AND direct_role($1, n.id) <> 'blocked' FROM names n
+                 WHERE n.name = $2 AND n.kind = 'user' AND n.retired_at IS NULL), false))sql"};
 
 const PgStatement lock_heads_statement{"lock_heads", R"sql(
 SELECT COALESCE((SELECT owner_epoch = $2 FROM lanes WHERE lane = $1), false), count(*)
@@ -153,17 +160,18 @@ ON CONFLICT DO NOTHING)sql"};
 const PgStatement raise_user_marks_statement{"raise_user_marks", R"sql(
 UPDATE members m
 SET got_seq = GREATEST(m.got_seq, LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)),
-    read_seq = GREATEST(m.read_seq, LEAST(i.read_seq, h.last_seq)),
+    read_seq = GREATEST(m.read_seq, LEAST(GREATEST(i.read_seq, i.said_seq), h.last_seq)),
     cursor_at = statement_timestamp()
-FROM (SELECT user_id, conversation_id, max(got_seq) AS got_seq, max(read_seq) AS read_seq
-      FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[])
-           AS u(user_id, device, conversation_id, got_seq, read_seq, published)
+FROM (SELECT user_id, conversation_id, max(got_seq) AS got_seq, max(read_seq) AS read_seq, max(said_seq) AS said_seq
+      FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bigint[])
+           AS u(user_id, device, conversation_id, got_seq, read_seq, published, said_seq)
       WHERE published OR device <> '' OR NOT EXISTS (SELECT FROM devices d WHERE d.user_id = u.user_id)
       GROUP BY user_id, conversation_id ORDER BY conversation_id, user_id) i
 JOIN conversation_heads h ON h.conversation_id = i.conversation_id
 JOIN members old ON old.conversation_id = i.conversation_id AND old.user_id = i.user_id
 WHERE m.conversation_id = i.conversation_id AND m.user_id = i.user_id
-  AND (m.got_seq < LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq) OR m.read_seq < LEAST(i.read_seq, h.last_seq))
+  AND (m.got_seq < LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)
+       OR m.read_seq < LEAST(GREATEST(i.read_seq, i.said_seq), h.last_seq))
 RETURNING m.conversation_id, m.user_id, old.got_seq, m.got_seq, old.read_seq, m.read_seq)sql"};
 
 const PgStatement raise_device_marks_statement{"raise_device_marks", R"sql(
@@ -236,7 +244,7 @@ const PgStatement is_member_statement{
 const PgStatement is_active_statement{"is_active", "SELECT is_active($1)"};
 
 struct MarkArrays {
-  std::vector<std::int64_t> users, conversations, got, read, got_rev;
+  std::vector<std::int64_t> users, conversations, got, read, said, got_rev;
   std::vector<std::string> devices;
   std::vector<bool> published;
 };
@@ -249,6 +257,7 @@ MarkArrays arrays_of(const std::vector<MarkUpdate>& updates) {
     arrays.conversations.push_back(update.conversation.value);
     arrays.got.push_back(update.got_seq);
     arrays.read.push_back(update.read_seq);
+    arrays.said.push_back(update.said_seq);
     arrays.got_rev.push_back(update.got_rev);
     arrays.published.push_back(update.published);
   }
@@ -347,11 +356,18 @@ std::vector<Resolved> resolved_of(const PgRows& rows) {
   std::vector<Resolved> resolved;
   resolved.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
-    resolved.push_back(
-        {rows.text(row, 0), ConversationId{rows.integer(row, 1)}, rows.boolean(row, 2)});
+    resolved.push_back({rows.text(row, 0), ConversationId{rows.integer(row, 1)},
+                        rows.boolean(row, 2), rows.boolean(row, 3)});
   }
   return resolved;
 }
+
+PgQuery may_see_typing(const Target& target) {
+  return {&may_see_typing_statement,
+          std::move(PgParams{}.int8(target.sender.value).text(target.to))};
+}
+
+bool may_see_typing_of(const PgRows& rows) { return rows.boolean(0, 0); }
 
 PgQuery lock_heads(std::uint32_t lane, std::uint64_t epoch,
                    const std::vector<ConversationId>& conversations) {
@@ -447,7 +463,8 @@ PgQuery raise_user_marks(const std::vector<MarkUpdate>& updates) {
                                                      .int8s(arrays.conversations)
                                                      .int8s(arrays.got)
                                                      .int8s(arrays.read)
-                                                     .booleans(arrays.published))};
+                                                     .booleans(arrays.published)
+                                                     .int8s(arrays.said))};
 }
 
 std::vector<MovedCursor> moved_of(const PgRows& rows) {

@@ -22,7 +22,7 @@ struct Claim {
 };
 Claim claim_of(const PgRows& rows);
 extern const PgStatement listen_users;
-extern const PgStatement limit_statements;  // their time, on the connection of requests
+extern const PgStatement limit_statements;  // their time
 
 /// Makes the partitions of this and the next two months.
 PgQuery make_partitions();
@@ -67,8 +67,13 @@ struct Resolved {
   std::string kind;  // "direct", "room", "" (no such name)
   ConversationId conversation;
   bool sender_known = false;  // false: this database has no such user, or he is disabled
+  bool member = false;        // the sender, of the conversation
 };
 std::vector<Resolved> resolved_of(const PgRows& rows);  // as many as targets, in their order
+
+/// One row: may the user of that name, whether they ever spoke or not, see that the sender writes.
+PgQuery may_see_typing(const Target& target);
+bool may_see_typing_of(const PgRows& rows);
 
 // ---- ingest: lock_heads, store_messages, members_of_stale as one job ----
 
@@ -127,7 +132,7 @@ struct MemberRow {
   std::string name;
   bool may_write = true;
 };
-std::vector<MemberRow> members_of(const PgRows& rows);  // ordered by conversation
+std::vector<MemberRow> members_of(const PgRows& rows);  // ordered by conversation and user
 
 PgQuery park(std::uint64_t spool_id, IngestNo ingest_no, const std::string& error,
              const std::string& record);
@@ -140,6 +145,7 @@ struct MarkUpdate {
   ConversationId conversation;
   Seq got_seq = 0;
   Seq read_seq = 0;
+  Seq said_seq = 0;        // read by sending, though not all before it may have been delivered yet
   Rev got_rev = 0;         // of events that the device was told
   bool published = false;  // by the client itself; else concluded from its session staying up
   bool confirms = false;   // the device has published `got` or `sync`

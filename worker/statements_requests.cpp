@@ -94,6 +94,18 @@ Outcome refusal(Code code, std::string detail) {
   return {std::string{to_string(code)}, std::move(detail), "{}"};
 }
 
+Code code_of(const PgFault& fault) {
+  // 57014, 55P03: it took too long, or waited too long for a lock.
+  const bool too_late = fault.sqlstate == "57014" || fault.sqlstate == "55P03";
+  return fault.kind == PgFault::Kind::in_doubt || too_late ? Code::timeout : Code::unavailable;
+}
+
+Outcome refusal(const PgFault& fault) {
+  const auto code = code_of(fault);
+  return refusal(code, code == Code::timeout ? "the database did not answer in time"
+                                             : "the database did not carry it out");
+}
+
 std::optional<Outcome> outcome_of(const PgRows& rows) {
   if (rows.count() == 0) return std::nullopt;
   return Outcome{rows.text(0, 0), rows.text(0, 1), rows.text(0, 2)};

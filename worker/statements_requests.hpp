@@ -48,6 +48,9 @@ struct Outcome {
 /// Called once, from the loop; what can be refused at once before the call returns.
 using OutcomeDone = std::function<void(const Outcome&)>;
 Outcome refusal(Code code, std::string detail);
+/// What is told of a request that the database did not carry out, or perhaps did.
+Code code_of(const PgFault& fault);
+Outcome refusal(const PgFault& fault);
 /// Nothing: another worker owns the lane.
 std::optional<Outcome> outcome_of(const PgRows& rows);
 

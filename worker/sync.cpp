@@ -49,7 +49,7 @@ void Syncs::take(const sql::Asker& asker, SessionNo session_no, const std::strin
     queries.push_back(sql::conversations_of(asker.user));
     needs_.database.submit(std::move(queries), [this, asker, of, done](auto result) {
       if (!result) {
-        done(ReplyFailed{Code::unavailable, "the database did not answer"});
+        done(ReplyFailed{sql::code_of(result.error()), "the database did not answer"});
         needs_.backlogs.resume(of, nullptr);
         return;
       }

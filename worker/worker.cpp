@@ -38,6 +38,11 @@ std::string service_token(const Config& config) {
   return mint_token(claims, {config.broker.prefix, service_name, ""}, key->secret);
 }
 
+/// Who asks has been answered TIMEOUT before the database gives up.
+std::uint32_t request_limit_ms(const Config& config) {
+  return config.delivery.request_timeout_ms + 1'000;
+}
+
 /// Another one than earlier workers began with, most likely.
 std::uint32_t any_number() {
   std::uint32_t number = 0;
@@ -91,10 +96,10 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       indexer_{loop_, config.database.uri, config.search.configuration,
                [this] { return lanes_.waiting() > storing_is_pressed; }},
       names_{loop_, "names", config.database.uri},
-      asked_{loop_, "requests", config.database.uri, {&sql::limit_statements}},
-      searched_{loop_, "search", config.database.uri, {&sql::limit_statements}},
+      asked_{loop_, "requests", config.database.uri, {}, request_limit_ms(config)},
+      searched_{loop_, "search", config.database.uri, {}, request_limit_ms(config)},
       seen_{loop_, "state", config.database.uri, {&sql::limit_statements}},
-      resolver_{loop_, names_},
+      resolver_{loop_, names_, members_},
       cursors_{loop_,
                config.database.uri,
                {[this](const Origin& origin) {
@@ -114,7 +119,9 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
       state_{loop_, {seen_, plugin_, sessions_, attendance_, [this] { turn(); }}},
       publisher_{plugin_, sessions_, backlogs_, state_},
       presence_events_{seen_, publisher_, [this] { turn(); }},
-      typing_{loop_, {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
+      typing_{loop_,
+              config.broker.prefix,
+              {database_, plugin_, resolver_, members_, publisher_, [this] { turn(); }}},
       receipts_{loop_, {database_, members_, publisher_, [this] { turn(); }}},
       syncs_{claim.server_epoch, {asked_, cursors_, backlogs_}},
       exports_{loop_, {searched_, plugin_, sessions_, publisher_, [this] { turn(); }}},
@@ -503,8 +510,7 @@ void Worker::turn() {
 void Worker::end_turn() {
   turn_open_ = false;
   resolver_.flush();
-  // What is gathered holds credit: it is not to slow down what is sent.
-  if (plugin_.credit_short()) cursors_.flush();
+  cursors_.end_turn(plugin_.credit_short());
   lanes_.pump();
   plugin_.flush();
 }

@@ -165,6 +165,32 @@ TEST_CASE("formats: media show their caption or their name as text") {
   CHECK(bob.expect_text("inbox/alice") == "my cat");
 }
 
+TEST_CASE("formats: a kind of the clients' own needs no content, and passes through") {
+  Instance instance{"alice", "bob"};
+  instance.room("ops", {"alice", "bob"});
+  Person alice = instance.person("alice");
+  Person bob = instance.person("bob");
+  alice.listen({"ack/+"});
+  bob.listen({"inbox.json/+", "inbox/+"});
+  for (const std::string kind : {"call", "x-shop/order"}) {
+    CAPTURE(kind);
+    alice.publish("send.json/bob/" + kind.substr(0, 1), Json{{"kind", kind}}.dump());
+    CHECK(alice.expect_text("ack/" + kind.substr(0, 1)).starts_with("stored "));
+    const auto message = Json::parse(bob.expect_text("inbox.json/alice"));
+    CHECK(message["kind"] == kind);
+    CHECK(message["text"] == "");
+    CHECK(bob.expect_text("inbox/alice") == "[" + kind + "]");
+  }
+  alice.publish("send.json/ops/r", R"({"kind":"call"})");
+  CHECK(alice.expect_text("ack/r") == "stored 1");
+  CHECK(bob.expect_text("inbox/ops") == "alice: [call]");
+  for (const std::string kind : {"", "text", "media", "system"}) {
+    CAPTURE(kind);
+    alice.publish("send.json/bob/e", Json{{"kind", kind}}.dump());
+    CHECK(alice.expect_text("ack/e") == "refused BAD_PAYLOAD");
+  }
+}
+
 TEST_CASE("formats: malformed JSON and protobuf are refused") {
   Instance instance{"alice", "bob"};
   Person alice = instance.person("alice");

@@ -170,6 +170,32 @@ TEST_CASE("limits: over the rate MQTT 5 is refused and MQTT 3.1.1 disconnected")
   CHECK(rows().size() == all);
 }
 
+TEST_CASE("limits: marks over the rate are dropped, and the client hears it once a second") {
+  InstanceOptions options{.broker = {.plugin_options = {"publishes_per_s 5", "publish_burst 20"}}};
+  Instance instance({"alice", "bob"}, options);
+  Person alice = instance.person("alice");
+  alice.listen({"err"});
+  for (int i = 0; i < 200; ++i) {
+    alice.mqtt.publish_soon({.topic = alice.topic("read/bob"), .payload = "1"});
+  }
+  REQUIRE(alice.mqtt.await_answers());
+  CHECK(alice.expect_text("err").starts_with("RATE_LIMITED im/u/alice/read/bob "));
+  CHECK(alice.mqtt.drain().size() <= 1);
+  CHECK(alice.mqtt.ping());
+
+  // MQTT 5 is told by the reason, and needs no line.
+  Person bob = instance.person5("bob");
+  bob.listen({"err"});
+  for (int i = 0; i < 50; ++i) {
+    bob.mqtt.publish_soon({.topic = bob.topic("got/alice"), .payload = "1"});
+  }
+  REQUIRE(bob.mqtt.await_answers());
+  std::size_t refused = 0;
+  for (const auto& [id, reason] : bob.mqtt.answers()) refused += reason == 0x87 ? 1 : 0;
+  CHECK(refused >= 20);
+  CHECK(bob.mqtt.drain().empty());
+}
+
 TEST_CASE("limits: a JSON payload may be larger than a text, and no larger than its limit") {
   Instance instance{"alice", "bob"};
   Person alice = instance.person("alice");

@@ -69,6 +69,31 @@ TEST_CASE("room.create: again by the same user alike is the same answer, else th
   CHECK(done(ask(ops.bob, "room.create", {{"room", "x"}}))["room"]["member_count"] == 1);
 }
 
+TEST_CASE("room.create: the same said otherwise is the same") {
+  Ops ops{R"({"title":"Operations"})"};
+  const Json said{{"room", "ops"}, {"title", "Operations"}, {"members", names({"bob", "carol"})}};
+  const auto with = [&](const Json& more) {
+    Json request = said;
+    request.update(more);
+    return ask(ops.alice, "room.create", request);
+  };
+  CHECK(done(with(Json::object()))["room"] == ops.made);
+  CHECK(done(with({{"history", "all"}}))["room"] == ops.made);
+  CHECK(done(with({{"join", "invite"}, {"topic", ""}}))["room"] == ops.made);
+  CHECK(done(with({{"members", names({"carol", "bob"})}}))["room"] == ops.made);
+  CHECK(done(with({{"members", names({"bob", "alice", "carol", "bob"})}}))["room"] == ops.made);
+  CHECK(refused(with({{"history", "joined"}})) == "NAME_TAKEN");
+  CHECK(refused(with({{"join", "open"}})) == "NAME_TAKEN");
+  CHECK(refused(with({{"topic", "what runs"}})) == "NAME_TAKEN");
+  CHECK(refused(with({{"members", names({"bob"})}})) == "NAME_TAKEN");
+  ops.alice.listen({"re.pb/+"});
+  ops.alice.publish("do.pb/room.create/p",
+                    "\x0a\x03ops\x12\x0aOperations\x22\x05"
+                    "carol\x22\x03"
+                    "bob");
+  CHECK(ops.alice.expect_text("re.pb/p").find("Operations") != std::string::npos);
+}
+
 TEST_CASE("room.add: adds at once, with a message and an event; each name has its answer") {
   Ops ops;
   CHECK(ops.alice.send("ops", "before") == "stored 1");

@@ -246,20 +246,31 @@ TEST_CASE("mentions: what is of one time comes on one page, also if it does not 
   CHECK(pages == std::vector<std::size_t>{1, 5, 1});
 }
 
-TEST_CASE("search: delays nothing else, and one user has not more than two") {
+TEST_CASE("search: delays nothing else, and one user has not more than sixteen") {
   Library library;
   auto& [instance, alice, bob, carol] = library;
   auto& database = instance.database();
+  CHECK(alice.send("bob", "pump") == "stored 1");
+  CHECK(bob.send("ops", "pump") == "stored 1");
+  indexed(instance);
   database.query("BEGIN");
   database.query("LOCK TABLE search_documents IN ACCESS EXCLUSIVE MODE");
-  for (const auto* id : {"one", "two", "three"}) {
-    alice.publish(std::string{"do.json/search/"} + id, R"({"query":"pump"})");
+  const auto id = [](int i) { return "s" + std::to_string(i); };
+  for (int i = 1; i <= 17; ++i) {
+    alice.publish("do.json/search/" + id(i), R"({"query":"pump"})");
   }
-  CHECK(refused(Json::parse(alice.expect_text("re.json/three"))) == "BUSY");
+  CHECK(refused(Json::parse(alice.expect_text("re.json/s17"))) == "BUSY");
+  bob.publish("do.json/search/his", R"({"query":"pump"})");
   CHECK(done(ask(alice, "me.get", Json::object())).is_object());
   database.query("COMMIT");
-  CHECK(done(Json::parse(alice.expect_text("re.json/one")))["hits"].empty());
-  CHECK(done(Json::parse(alice.expect_text("re.json/two")))["hits"].empty());
+  // In the order in which they were asked.
+  for (int i = 1; i <= 16; ++i) {
+    const auto reply = alice.mqtt.expect(alice.topic("re.json/+"));
+    CHECK(reply.topic == alice.topic("re.json/" + id(i)));
+    CHECK(done(Json::parse(reply.payload))["hits"].size() == 2);
+  }
+  CHECK(done(Json::parse(bob.expect_text("re.json/his")))["hits"].size() == 2);
+  CHECK(find(alice, "pump").size() == 2);
 }
 
 TEST_CASE("search, mentions: in protobuf") {

@@ -177,6 +177,7 @@ PgRows Database::execute(const PgQuery& query) {
 std::int64_t Database::add_room(const std::string& name, std::vector<std::int64_t> members) {
   const auto id = next_conversation_++;
   rooms_[name] = id;
+  std::sort(members.begin(), members.end());
   conversations_[id] = {true, name, std::move(members), {}};
   return id;
 }
@@ -282,21 +283,23 @@ PgRows Database::resolve(const PgQuery& query) {
   const Args args{query};
   const auto senders = args.int8s(0);
   const auto targets = args.texts(1);
-  Rows rows{3};
+  Rows rows{4};
   for (std::size_t i = 0; i < senders.size(); ++i) {
     rows.row();
+    std::int64_t conversation = 0;
     if (const auto room = rooms_.find(targets[i]); room != rooms_.end()) {
-      rows.text("room").int8(room->second);
+      conversation = room->second;
+      rows.text("room").int8(conversation);
     } else if (const auto user = users_.find(targets[i]); user != users_.end()) {
-      const auto direct = direct_of(senders[i], user->second);
+      conversation = direct_of(senders[i], user->second);
       rows.text("direct");
-      direct == 0 ? rows.null() : rows.int8(direct);
+      conversation == 0 ? rows.null() : rows.int8(conversation);
     } else {
       rows.text("").null();
     }
     const bool known = std::any_of(users_.begin(), users_.end(),
                                    [&](const auto& entry) { return entry.second == senders[i]; });
-    rows.boolean(known);
+    rows.boolean(known).boolean(conversation != 0 && is_member(conversation, senders[i]));
   }
   return rows.done();
 }
@@ -392,6 +395,7 @@ PgRows Database::raise_user_marks(const PgQuery& query) {
   const auto got = args.int8s(3);
   const auto read = args.int8s(4);
   const auto published = args.texts(5);
+  const auto said = args.int8s(6);
   for (std::size_t i = 0; i < users.size(); ++i) {
     if (!is_member(conversations[i], users[i])) continue;
     const bool has_device = std::any_of(devices_.begin(), devices_.end(), [&](const auto& entry) {
@@ -401,7 +405,7 @@ PgRows Database::raise_user_marks(const PgQuery& query) {
     const std::int64_t last = last_seq(conversations[i]);
     auto& marks = user_marks_[{users[i], conversations[i]}];
     marks.got = std::max(marks.got, static_cast<Seq>(std::min(std::max(got[i], read[i]), last)));
-    marks.read = std::max(marks.read, static_cast<Seq>(std::min(read[i], last)));
+    marks.read = std::max(marks.read, static_cast<Seq>(std::min(std::max(read[i], said[i]), last)));
   }
   return Rows{6}.done();  // nobody has subscribed events
 }

@@ -17,11 +17,12 @@ constexpr std::size_t in_flight_max = 32;
 }  // namespace
 
 PgLink::PgLink(asio::io_context& loop, std::string name, std::string uri,
-               std::vector<const PgStatement*> setup)
+               std::vector<const PgStatement*> setup, std::uint32_t limit_ms)
     : loop_{loop},
       name_{std::move(name)},
       uri_{std::move(uri)},
       setup_{std::move(setup)},
+      limit_ms_{limit_ms},
       retry_{loop},
       watchdog_{loop},
       socket_{loop} {}
