@@ -86,8 +86,18 @@ $$;
 -- Members who do not see everything.
 CREATE INDEX membership_periods_late ON membership_periods (conversation_id, joined_seq) WHERE left_seq IS NULL AND joined_seq > 0;
 
+-- What a device holds, or all of his devices (null). Locked in the order in which marks rise.
+CREATE FUNCTION forget_marks(someone bigint, its_name text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM FROM device_marks d WHERE d.user_id = someone AND (its_name IS NULL OR d.device = its_name)
+  ORDER BY d.device, d.conversation_id FOR UPDATE;
+  DELETE FROM device_marks d WHERE d.user_id = someone AND (its_name IS NULL OR d.device = its_name);
+END $$;
+
 -- Puts a device exactly where it says it is; what it does not name it does not hold. From now on it confirms. One row
--- for each conversation that it names and is in: up to where it holds it. Without a device only says so.
+-- for each conversation that it names and is in: up to where it holds it. Without a device only says so. A mark that has risen
+-- meanwhile is put back, too: it gets something once more.
 CREATE FUNCTION place_device(someone bigint, its_name text, convs text[], revs bigint[])
 RETURNS TABLE (conversation_id bigint, got_seq bigint, got_rev bigint)
 LANGUAGE plpgsql AS $$
@@ -97,7 +107,7 @@ BEGIN
   IF its_name <> '' THEN
     INSERT INTO devices (user_id, device, confirms) VALUES (someone, its_name, true)
     ON CONFLICT (user_id, device) DO UPDATE SET confirms = true;
-    DELETE FROM device_marks d WHERE d.user_id = someone AND d.device = its_name;
+    PERFORM forget_marks(someone, its_name);
   END IF;
   FOR conversation_id, got_seq, got_rev IN
     SELECT h.conversation_id, GREATEST(seq_at(h.conversation_id, LEAST(i.rev, h.last_rev)), 0), LEAST(i.rev, h.last_rev)
@@ -105,10 +115,12 @@ BEGIN
           FROM unnest(convs, revs) AS listed(conv, rev) GROUP BY 1) AS i
     JOIN members m ON m.conversation_id = i.id AND m.user_id = someone
     JOIN conversation_heads h ON h.conversation_id = i.id
+    ORDER BY h.conversation_id
   LOOP
     IF its_name <> '' THEN
       INSERT INTO device_marks (user_id, device, conversation_id, got_seq, got_rev)
-      VALUES (someone, its_name, conversation_id, got_seq, got_rev);
+      VALUES (someone, its_name, conversation_id, got_seq, got_rev)
+      ON CONFLICT (user_id, device, conversation_id) DO UPDATE SET got_seq = EXCLUDED.got_seq, got_rev = EXCLUDED.got_rev;
     END IF;
     RETURN NEXT;
   END LOOP;
