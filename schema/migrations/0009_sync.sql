@@ -65,13 +65,18 @@ LANGUAGE sql STABLE AS $$
                                  WHERE c.conversation_id = conversation ORDER BY c.rev LIMIT 1)))
 $$;
 
--- The rev of this message: who holds it was told what has a smaller one.
+-- The rev of this message: who holds it was told what has a smaller one. Its own row, if it has one, is the first with its seq;
+-- else it lies behind the last row before it, as revs and seqs rise together.
+CREATE INDEX changes_last_seq ON changes (conversation_id, last_seq, rev);
 CREATE FUNCTION rev_at(conversation bigint, message_seq bigint) RETURNS bigint
 LANGUAGE sql STABLE AS $$
-  SELECT COALESCE((SELECT c.rev + message_seq - c.last_seq FROM changes c
-                   WHERE c.conversation_id = conversation
-                     AND (c.last_seq < message_seq OR (c.last_seq = message_seq AND c.is_message))
-                   ORDER BY c.rev DESC LIMIT 1), message_seq)
+  SELECT COALESCE((SELECT own.rev FROM (SELECT c.rev, c.is_message FROM changes c
+                                        WHERE c.conversation_id = conversation AND c.last_seq = message_seq
+                                        ORDER BY c.rev LIMIT 1) AS own WHERE own.is_message),
+                  (SELECT c.rev + message_seq - c.last_seq FROM changes c
+                   WHERE c.conversation_id = conversation AND c.last_seq < message_seq
+                   ORDER BY c.last_seq DESC, c.rev DESC LIMIT 1),
+                  message_seq)
 $$;
 
 -- What a user calls his conversations.
