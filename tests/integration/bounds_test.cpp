@@ -1,9 +1,13 @@
 // Questions whose cost and answers must not grow with all that was ever said.
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "tests/support/instance.hpp"
+#include "tests/support/requests.hpp"
 
 using namespace parley::test;
+using Json = nlohmann::json;
 
 namespace {
 
@@ -91,4 +95,30 @@ TEST_CASE("rev_at: is what the messages say, after a few rows, whatever happened
     CAPTURE(seq);
     CHECK(looked_at(database, "changes", "SELECT rev_at(7, " + std::to_string(seq) + ")") <= 2);
   }
+}
+
+TEST_CASE("room.get, receipts: name 5,000, first of all those who lead; the count is the whole") {
+  Instance instance{"alice", "zoe"};
+  instance.room("crowd", {"alice", "zoe"});
+  auto& database = instance.database();
+  database.query("UPDATE members SET role = 'admin' WHERE user_id = $1",
+                 {std::to_string(instance.user_id("zoe"))});
+  database.query(
+      "WITH made AS (INSERT INTO users (user_id, name)"
+      "              SELECT nextval('user_ids'), 'm' || n FROM generate_series(1, 5998) AS n"
+      "              RETURNING user_id)"
+      " SELECT count(enter_room(conversation_id, user_id, 'member')) FROM made, conversations");
+  auto alice = instance.person("alice");
+  alice.listen({"re.json/+", "ack/+"});
+  const Json room = done(ask(alice, "room.get", {{"room", "crowd"}}));
+  CHECK(room["room"]["member_count"] == 6'000);
+  REQUIRE(room["members"].size() == 5'000);
+  CHECK(room["members"].front() == Json{{"user", "alice"}, {"role", "owner"}});
+  CHECK(room["members"].back() == Json{{"user", "zoe"}, {"role", "admin"}});
+  CHECK(alice.send("crowd", "hello, all of you") == "stored 1");
+  const Json receipts = done(ask(alice, "receipts", {{"conv", "crowd"}, {"seq", 1}}));
+  CHECK(receipts["pending"].size() == 5'000);
+  CHECK(receipts["pending"].front() == "m1");
+  CHECK(receipts["got"].empty());
+  CHECK(receipts["read"].empty());
 }
