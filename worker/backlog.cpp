@@ -51,7 +51,7 @@ void Backlogs::changed(const link::Session& session) {
   }
   if (known == runs_.end()) {
     begin(session_no);
-    auto& run = runs_.try_emplace(session_no, settings_.delivery).first->second;
+    auto& run = runs_.try_emplace(session_no, settings_.delivery, place_of(session)).first->second;
     run.sync_no = session.sync_no;
     enqueue(session_no, run);
     return;
@@ -94,7 +94,7 @@ void Backlogs::begin(SessionNo session_no) {
 void Backlogs::hold(SessionNo session_no) {
   const auto* session = needs_.sessions.find(session_no);
   if (session == nullptr || session->syncing || runs_.contains(session_no)) return;
-  auto& run = runs_.try_emplace(session_no, settings_.delivery).first->second;
+  auto& run = runs_.try_emplace(session_no, settings_.delivery, place_of(*session)).first->second;
   run.state = State::holding;
   run.sync_no = session->sync_no + 1;
   run.hold_no = next_hold_no_++;
@@ -108,6 +108,7 @@ void Backlogs::drop(SessionNo session_no) {
   blocked_.erase(session_no);
   told_up_to_.erase(session_no);
   placed_.erase(session_no);
+  since_ever_.erase(session_no);
   needs_.positions.drop(session_no);
   const auto found = runs_.find(session_no);
   if (found == runs_.end()) return;
@@ -127,6 +128,7 @@ void Backlogs::forget_gone() {
   for (const auto session_no : gone) drop(session_no);
   std::erase_if(finished_, [&](const auto& entry) { return !is_up(entry.first); });
   std::erase_if(placed_, [&](const auto& entry) { return !is_up(entry.first); });
+  std::erase_if(since_ever_, [&](SessionNo session_no) { return !is_up(session_no); });
   std::erase_if(told_up_to_, [&](const auto& entry) { return !is_up(entry.first); });
   needs_.positions.keep_only(is_up);
 }
@@ -136,9 +138,21 @@ void Backlogs::lost_sight() {
 }
 
 void Backlogs::enqueue(SessionNo session_no, Run& run) {
+  const auto* session = needs_.sessions.find(session_no);
+  if (session != nullptr && (session->feeds & feed::inbox_any) == 0) {
+    activate(session_no, run);  // needs nothing of the database, and nobody would keep what comes
+    return;
+  }
   run.state = State::waiting;
   waiting_.push_back(session_no);
   next_waiting();
+}
+
+void Backlogs::activate(SessionNo session_no, Run& run) {
+  run.state = State::active;
+  run.id = ++last_id_;
+  ++active_;
+  ask(session_no);
 }
 
 void Backlogs::next_waiting() {
@@ -149,10 +163,7 @@ void Backlogs::next_waiting() {
     waiting_.pop_front();
     const auto found = runs_.find(session_no);
     if (found == runs_.end() || found->second.state != State::waiting) continue;
-    found->second.state = State::active;
-    found->second.id = ++last_id_;
-    ++active_;
-    ask(session_no);
+    activate(session_no, found->second);
   }
   starting_ = false;
 }
@@ -193,7 +204,8 @@ void Backlogs::list(SessionNo session_no) {
   // What is stored from here on may or may not be in the answer: it is kept, and compared by seq.
   // An observer gets nothing from the database: for him it is kept since he subscribed.
   if (run.listed || !session->device.empty()) {
-    run.live.clear();
+    // The database does not show copies of what one has sent to where one has not subscribed.
+    std::erase_if(run.live, [&](const Live& live) { return covers(*session, live.conv); });
     run.events.clear();
   }
   run.passed.clear();
@@ -497,8 +509,11 @@ bool Backlogs::send(const link::Session& session, Run& run, const StoredMessage&
   for (auto& delivery : deliveries) needs_.plugin.deliver(std::move(delivery));
   const bool own = message.sender == session.user_id;
   if (own || !needs_.positions.confirms(session.session_no)) run.pace.sent(packets);
-  needs_.positions.sent(session.session_no,
-                        {message.conversation, message.message.seq, own ? 0 : packets}, mono_now());
+  if (covers(session, conv)) {
+    needs_.positions.sent(session.session_no,
+                          {message.conversation, message.message.seq, own ? 0 : packets},
+                          mono_now());
+  }
   return packets > 0;
 }
 
@@ -552,8 +567,6 @@ void Backlogs::finish(SessionNo session_no) {
   const auto sync_no = found->second.sync_no;
   if (const auto* session = needs_.sessions.find(session_no); session != nullptr) {
     for (const auto& [about, event] : found->second.unnumbered) send_event(*session, *event);
-    if (!found->second.read.empty()) begin_devices(session->user);
-    for (const auto& [conversation, read] : found->second.read) needs_.cursors.raise(read);
   }
   crash_point(CrashPoint::worker_before_sync_done);
   runs_.erase(found);
@@ -573,7 +586,9 @@ void Backlogs::stored(const link::Session& session,
   auto& run = found->second;
   run.pace.stored(packets_of(session));
   const bool may_observe = session.device.empty() && (run.observes || !run.listed);
-  if (!may_observe && (run.state != State::active || run.overflowed)) return;
+  const bool shown =
+      !may_observe && covers(session, conv);  // by the database, if it is asked later
+  if (shown && (run.state != State::active || run.overflowed)) return;
   const auto most = run.state == State::active ? live_max : waiting_live_max;
   if (run.live.size() >= most) {
     run.overflowed = true;  // an observer misses the oldest ones

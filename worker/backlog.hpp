@@ -85,11 +85,8 @@ class Backlogs {
   void hold_full();
   /// A client has said up to where it holds a conversation.
   void got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms);
-  /// A user has read up to what he has sent. If a session of his without a device is being brought
-  /// up to date, that counts at its end, as its backlog begins at his `got`. If it does not come to
-  /// that, it does not count.
-  /// @return false: there is none
-  bool read_later(std::string_view user, const sql::MarkUpdate& read);
+  /// Whether a session of his without a device is being brought up to date.
+  [[nodiscard]] bool catches_up_without_device(std::string_view user) const;
   /// A new device begins where its user stands. Call it before his marks are raised: else those
   /// that subscribed before it would begin behind what came since, and never get that.
   void begin_devices(std::string_view user);
@@ -130,17 +127,18 @@ class Backlogs {
     std::uint64_t no;
   };
   struct Run {
-    explicit Run(const DeliveryConfig& config) : pace{config.paced_per_s, config.unconfirmed_max} {}
+    Run(const DeliveryConfig& config, Place where)
+        : place{std::move(where)}, pace{config.paced_per_s, config.unconfirmed_max} {}
     State state = State::waiting;
     bool anew = false;          // while it is holding: the plugin itself began again, so what was
                                 // sent live is not sure
     bool with_events = false;   // it had subscribed them when todo was made
     bool overflowed = false;    // not all that was told meanwhile is there
     bool wants_missed = false;  // behind the pages: events without a rev
-    bool since_ever = false;    // … all of them, as a `sync` has said where it is
     bool observes = false;      // gets only what is new, and that from here alone
     bool listed = false;        // once: only then may something be left out (truncated)
-    std::uint64_t id = 0;       // answers to an earlier one are ignored
+    Place place;
+    std::uint64_t id = 0;  // answers to an earlier one are ignored
     std::uint32_t sync_no = 0;
     std::uint32_t hold_no = 0;  // while it is holding
     std::deque<sql::Behind> todo;
@@ -150,10 +148,9 @@ class Backlogs {
     std::deque<Live> live;                           // stored meanwhile; bounded
     std::deque<Told> events;                         // told meanwhile, with a rev; bounded
     std::map<std::pair<std::string, std::string>, std::shared_ptr<const Event>>
-        unnumbered;            // told meanwhile, by conv and what they are about; bounded
-    std::deque<Event> missed;  // … and before: to be sent
-    std::uint64_t came = 0;    // messages and events told meanwhile, counted
-    std::unordered_map<ConversationId, sql::MarkUpdate> read;  // by sending: raised at its end
+        unnumbered;              // told meanwhile, by conv and what they are about; bounded
+    std::deque<Event> missed;    // … and before: to be sent
+    std::uint64_t came = 0;      // messages and events told meanwhile, counted
     std::uint64_t wait_for = 0;  // a batch that the plugin shall have carried out; 0: none
     MonoMillis blocked_at;
     BacklogPace pace;  // packets that nobody confirms
@@ -173,6 +170,9 @@ class Backlogs {
   void hold(SessionNo session_no);
   void hold_anew(SessionNo session_no);
   void enqueue(SessionNo session_no, Run& run);
+  void activate(SessionNo session_no, Run& run);
+  void placed_anew(SessionNo session_no, const Place& place,
+                   const std::vector<sql::Placed>& placed);
   void next_waiting();
   void block(SessionNo session_no, Run& run);
   void ask(SessionNo session_no);
@@ -220,6 +220,8 @@ class Backlogs {
   std::map<Place, std::uint32_t> paused_;  // by how many requests
   /// What sessions without a device have said that they hold, until they have got the rest.
   std::unordered_map<SessionNo, std::unordered_map<ConversationId, sql::Placed>> placed_;
+  /// Those that get all events without a rev that there are, as a `sync` has said where they are.
+  std::unordered_set<SessionNo> since_ever_;
   /// Up to which rev a session was told; what it was told before it came is not there.
   std::unordered_map<SessionNo, std::unordered_map<ConversationId, Rev>> told_up_to_;
   std::deque<SessionNo> waiting_;  // may name some that are gone

@@ -58,6 +58,7 @@ void Backlogs::told_live(const link::Session& session, ConversationId conversati
 
 /// @return how many packets it was
 std::uint32_t Backlogs::send_event(const link::Session& session, const Event& event) {
+  if ((session.feeds & feed::event_any) == 0) return 0;  // not any more
   auto deliveries =
       deliver_event(event, session.feeds & feed::event_any, {session.user}, session.session_no);
   if (deliveries.empty()) log::error("event=bad_event conv={} rev={}", event.conv, event.rev);
@@ -84,7 +85,10 @@ void Backlogs::send_what_came(const link::Session& session, Run& run) {
     if (live->message->message.seq > passed) {
       passed = live->message->message.seq;
       send(session, run, *live->message, live->is_room, live->conv);
-      needs_.auto_got.published(session_no, live->message->conversation, passed, mono_now());
+      // Of one that it has not subscribed, only what is its own comes here.
+      if (covers(session, live->conv)) {
+        needs_.auto_got.published(session_no, live->message->conversation, passed, mono_now());
+      }
     }
     ++live;
   }
@@ -93,12 +97,13 @@ void Backlogs::send_what_came(const link::Session& session, Run& run) {
 /// Without an answer they are left out: nothing else is to wait for them.
 void Backlogs::ask_missed(SessionNo session_no) {
   const auto* session = needs_.sessions.find(session_no);
-  const auto& run = runs_.at(session_no);
   needs_.seen.submit(
-      {sql::missed_events(session->user_id, session->device, run.since_ever, missed_max)},
-      [this, session_no, id = run.id](auto result) {
+      {sql::missed_events(session->user_id, session->device, since_ever_.contains(session_no),
+                          missed_max)},
+      [this, session_no, id = runs_.at(session_no).id](auto result) {
         if (!current(session_no, id)) return;
         if (result) {
+          since_ever_.erase(session_no);
           auto& missed = runs_.at(session_no).missed;
           for (auto& row : sql::events_of(result->at(0))) {
             missed.push_back({std::move(row.conv), row.rev, row.time, std::move(row.what)});
@@ -132,15 +137,11 @@ void Backlogs::hold_anew(SessionNo session_no) {
   if (found != runs_.end() && session->device.empty()) found->second.listed = false;
 }
 
-bool Backlogs::read_later(std::string_view user, const sql::MarkUpdate& read) {
-  for (const auto session_no : needs_.sessions.of(user)) {
-    const auto found = runs_.find(session_no);
-    if (found == runs_.end() || !needs_.sessions.find(session_no)->device.empty()) continue;
-    auto& known = found->second.read.try_emplace(read.conversation, read).first->second;
-    known.read_seq = std::max(known.read_seq, read.read_seq);
-    return true;
-  }
-  return false;
+bool Backlogs::catches_up_without_device(std::string_view user) const {
+  const auto& sessions = needs_.sessions.of(user);
+  return std::any_of(sessions.begin(), sessions.end(), [this](SessionNo session_no) {
+    return runs_.contains(session_no) && needs_.sessions.find(session_no)->device.empty();
+  });
 }
 
 void Backlogs::begin_devices(std::string_view user) {
@@ -201,25 +202,36 @@ void Backlogs::pause(const Place& place) {
   }
 }
 
+/// What it was sent before does not count any more.
+void Backlogs::placed_anew(SessionNo session_no, const Place& place,
+                           const std::vector<sql::Placed>& placed) {
+  needs_.auto_got.forget(session_no);
+  if (needs_.positions.follows(session_no)) begin(session_no);
+  since_ever_.insert(session_no);
+  if (place.device.empty()) {
+    auto& held = placed_[session_no];
+    held.clear();
+    for (const auto& one : placed) held.emplace(one.conversation, one);
+  }
+  if (const auto found = runs_.find(session_no); found != runs_.end()) {
+    found->second.listed = false;  // again at most so many
+    found->second.missed.clear();
+  }
+}
+
 void Backlogs::resume(const Place& place, const std::vector<sql::Placed>* placed) {
   const auto paused = paused_.find(place);
   if (paused != paused_.end() && --paused->second == 0) paused_.erase(paused);
-  for (const auto session_no : sessions_at(place)) {
-    const auto found = runs_.find(session_no);
-    if (placed != nullptr) {
-      needs_.auto_got.forget(session_no);
-      if (needs_.positions.follows(session_no)) begin(session_no);
-      if (place.device.empty()) {
-        auto& held = placed_[session_no];
-        held.clear();
-        for (const auto& one : *placed) held.emplace(one.conversation, one);
-      }
-      if (found != runs_.end()) {
-        found->second.listed = false;  // again at most so many
-        found->second.missed.clear();
-        found->second.since_ever = true;
-      }
+  auto sessions = sessions_at(place);
+  if (!needs_.plugin.sessions_sure()) {  // nor are those known that have been held back
+    for (const auto& [session_no, run] : runs_) {
+      const bool seen = needs_.sessions.find(session_no) != nullptr;
+      if (!seen && run.place == place) sessions.push_back(session_no);
     }
+  }
+  for (const auto session_no : sessions) {
+    if (placed != nullptr) placed_anew(session_no, place, *placed);
+    const auto found = runs_.find(session_no);
     if (found == runs_.end() || found->second.state != State::paused) continue;
     enqueue(session_no, found->second);
   }

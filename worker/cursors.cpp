@@ -15,11 +15,14 @@ constexpr auto every = std::chrono::milliseconds{100};
 constexpr std::int64_t apart_ms = 600;  // batches: at most two in a second, unless somebody waits
 constexpr std::size_t batch_max = 1'000;
 
+/// A mark that means: everything there is. It is to be taken before there is more.
+constexpr Seq whatever_there_is = 1U << 30U;
+
 /// Whether raising `later` alone leaves everything where `earlier` and it would.
-bool covers(const sql::MarkUpdate& later, const sql::MarkUpdate& earlier) {
+bool says_all_of(const sql::MarkUpdate& later, const sql::MarkUpdate& earlier) {
   return later.got_seq >= earlier.got_seq && later.read_seq >= earlier.read_seq &&
-         later.got_rev >= earlier.got_rev && later.published >= earlier.published &&
-         later.confirms >= earlier.confirms;
+         later.said_seq >= earlier.said_seq && later.got_rev >= earlier.got_rev &&
+         later.published >= earlier.published && later.confirms >= earlier.confirms;
 }
 }  // namespace
 
@@ -31,11 +34,6 @@ void Cursors::start() {
   tick();
 }
 
-void Cursors::stop() {
-  timer_.cancel();
-  database_.stop();
-}
-
 Cursors::Waiting& Cursors::add(const sql::MarkUpdate& update) {
   auto& waiting = waiting_[{update.user, update.device, update.conversation}];
   auto& known = waiting.update;
@@ -44,6 +42,7 @@ Cursors::Waiting& Cursors::add(const sql::MarkUpdate& update) {
   known.conversation = update.conversation;
   known.got_seq = std::max(known.got_seq, update.got_seq);
   known.read_seq = std::max(known.read_seq, update.read_seq);
+  known.said_seq = std::max(known.said_seq, update.said_seq);
   known.got_rev = std::max(known.got_rev, update.got_rev);
   known.published = known.published || update.published;
   known.confirms = known.confirms || update.confirms;
@@ -56,10 +55,11 @@ void Cursors::raise(const sql::MarkUpdate& update, const Origin& origin) {
   auto& waiting = add(update);
   // The record that is last does for all before it, should they have to be carried out again. So
   // what many say often does not use up the credit.
-  if (covers(update, waiting.update)) {
+  if (says_all_of(update, waiting.update)) {
     for (const auto& earlier : std::exchange(waiting.origins, {})) handlers_.done(earlier);
   }
   waiting.origins.push_back(origin);
+  hurried_ = hurried_ || std::max(update.got_seq, update.read_seq) >= whatever_there_is;
 }
 
 void Cursors::tick() {
@@ -82,8 +82,16 @@ void Cursors::after_raised(std::function<void()> fn) {
   }
 }
 
+void Cursors::end_turn(bool credit_short) {
+  if (!credit_short && !hurried_) return;
+  // A database that refuses is not asked at every turn.
+  if (failing_ && mono_now().value - sent_at_.value < apart_ms) return;
+  flush();
+}
+
 void Cursors::flush() {
   if (busy_ || waiting_.empty()) return;
+  hurried_ = false;
   std::vector<Waiting> batch;
   // Somebody waits for all of it: then all of it goes.
   while (!waiting_.empty() && (batch.size() < batch_max || !after_next_.empty())) {
@@ -124,18 +132,21 @@ void Cursors::send(std::vector<Waiting> batch) {
             for (const auto& origin : one.origins) handlers_.done(origin);
           }
           handlers_.moved(sql::moved_of(result->at(moved_at)));
+          if (std::exchange(failing_, false)) log::info("event=cursors_back");
           for (const auto& fn : std::exchange(after_this_, {})) fn();
-          if (!after_next_.empty()) flush();
+          if (!after_next_.empty() || hurried_) flush();
           return;
         }
         // Cursors only rise: raising them again with what came meanwhile is the same.
-        log::warn("event=cursors_failed err={}", log::quoted(result.error().what));
+        if (!std::exchange(failing_, true)) {
+          log::warn("event=cursors_failed err={}", log::quoted(result.error().what));
+        }
         begins_.insert(begun.begin(), begun.end());
         for (auto& one : *kept) {
           auto& waiting = add(one.update);
           waiting.origins.insert(waiting.origins.end(), one.origins.begin(), one.origins.end());
         }
-        after_next_.insert(after_next_.end(), after_this_.begin(), after_this_.end());
+        after_next_.insert(after_next_.begin(), after_this_.begin(), after_this_.end());
         after_this_.clear();
       });
 }

@@ -30,7 +30,6 @@ class Cursors {
   Cursors(asio::io_context& loop, const std::string& uri, Handlers handlers);
 
   void start();
-  void stop();
   void raise(const sql::MarkUpdate& update);
   /// For a mark that a client published.
   void raise(const sql::MarkUpdate& update, const Origin& origin);
@@ -38,6 +37,9 @@ class Cursors {
   /// from here on.
   void begin(UserId user, const std::string& device) { begins_.insert({user, device}); }
   [[nodiscard]] bool idle() const { return waiting_.empty() && !busy_; }
+  /// Writes what is waiting now if it should not wait: it uses up the credit, or somebody has said
+  /// that he holds whatever there is.
+  void end_turn(bool credit_short);
   /// Writes what is waiting now instead of at the next turn of the timer.
   void flush();
   /// Calls back once everything raised so far is committed; at once if it is. For those who are
@@ -60,6 +62,8 @@ class Cursors {
   std::map<Key, Waiting> waiting_;
   std::set<std::pair<UserId, std::string>> begins_;  // with the next batch
   bool busy_ = false;
+  bool hurried_ = false;
+  bool failing_ = false;
   MonoMillis sent_at_{std::numeric_limits<std::int32_t>::min()};
   std::vector<std::function<void()>> after_this_;  // the batch that is on its way
   std::vector<std::function<void()>> after_next_;  // the one that takes all that is waiting

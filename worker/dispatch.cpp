@@ -171,14 +171,17 @@ void Dispatch::mark_read_by_sending(const PendingSend& pending, const sql::Store
   sql::MarkUpdate update;
   update.user = pending.record.user_id;
   update.conversation = pending.conversation;
-  update.read_seq = outcome.seq;
   update.published = true;  // the user's cursor; what the device holds it says by itself
+  // Who has read it holds it, too; but a session without a device begins where its user holds
+  // everything, so it is to have it first.
+  const bool catches_up = needs_.backlogs.catches_up_without_device(pending.record.user);
+  (catches_up ? update.said_seq : update.read_seq) = outcome.seq;
   needs_.backlogs.begin_devices(pending.record.user);
   const bool not_seen = needs_.sessions.find(pending.record.session_no) == nullptr;
   if (not_seen && !pending.record.device.empty()) {
     needs_.cursors.begin(pending.record.user_id, pending.record.device);
   }
-  if (!needs_.backlogs.read_later(pending.record.user, update)) needs_.cursors.raise(update);
+  needs_.cursors.raise(update);
 }
 
 void Dispatch::err(const Origin& origin, const link::InboundRecord& record, Code code,

@@ -47,11 +47,6 @@ void Indexer::start() {
   tick();
 }
 
-void Indexer::stop() {
-  timer_.cancel();
-  database_.stop();
-}
-
 void Indexer::touched(ConversationId conversation) {
   if (known_.size() >= waiting_max) {
     swept_ = {};  // later, then: every head is looked at again

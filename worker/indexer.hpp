@@ -26,7 +26,6 @@ class Indexer {
           std::function<bool()> pressed);
 
   void start();
-  void stop();
   /// Something in this conversation has changed.
   void touched(ConversationId conversation);
 

@@ -71,6 +71,16 @@ sql::NewMessage new_message(const PendingSend& pending) {
 
 }  // namespace
 
+UnixMillis repeat_probe_from(UnixMillis now, UnixMillis oldest) {
+  namespace chrono = std::chrono;
+  const std::int64_t from = std::min(now.value - probe_back_ms, oldest.value - day_ms);
+  const auto day = chrono::floor<chrono::days>(
+      chrono::sys_time<chrono::milliseconds>{chrono::milliseconds{from}});
+  const chrono::year_month_day date{day};
+  const chrono::sys_days first{date.year() / date.month() / chrono::day{1}};
+  return {chrono::duration_cast<chrono::milliseconds>(first.time_since_epoch()).count()};
+}
+
 class Lanes::Lane {
  public:
   Lane(asio::io_context& loop, const std::string& uri, std::uint32_t lane, std::uint64_t epoch,
@@ -90,10 +100,6 @@ class Lanes::Lane {
   }
 
   void start() { database_.start(); }
-  void stop() {
-    timer_.cancel();
-    database_.stop();
-  }
   void push(std::variant<PendingSend, PendingChange> pending) {
     waiting_.push_back(std::move(pending));
   }
@@ -205,7 +211,7 @@ void Lanes::Lane::send() {
   if (batch_.change && batch_.change->conversation.value != 0) {
     conversations.insert(batch_.change->conversation);
   }
-  const UnixMillis probe_from{std::min(wall_now().value - probe_back_ms, oldest.value - day_ms)};
+  const auto probe_from = repeat_probe_from(wall_now(), oldest);
   std::vector<sql::KnownVersion> known;
   batch_.known.clear();
   for (const auto conversation : conversations) {
@@ -399,10 +405,6 @@ Lanes::~Lanes() = default;
 
 void Lanes::start() {
   for (const auto& lane : lanes_) lane->start();
-}
-
-void Lanes::stop() {
-  for (const auto& lane : lanes_) lane->stop();
 }
 
 void Lanes::push(PendingSend pending) {

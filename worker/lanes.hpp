@@ -41,6 +41,11 @@ struct Changed {
   std::unordered_map<ConversationId, MembersCache::Entry> conversations;
 };
 
+/// From when on stored messages are looked through for a repeat. Ids are unique in each month's
+/// partition: so it is the beginning of a month (UTC), at least eight days back.
+/// @param oldest  the earliest receipt of what is to be stored
+UnixMillis repeat_probe_from(UnixMillis now, UnixMillis oldest);
+
 /// A request that changes a conversation, between its messages (docs/adr/0006).
 struct PendingChange {
   ConversationId conversation;  // 0: it makes one
@@ -85,7 +90,6 @@ class Lanes {
   /// Calls back once every batch that is in flight now has been settled or is known not to be in
   /// the database; at once if there is none.
   void after_in_flight(std::function<void()> fn);
-  void stop();
 
   [[nodiscard]] std::size_t waiting() const;
   /// Whether a batch waits because there is no partition for now.

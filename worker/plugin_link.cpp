@@ -143,6 +143,7 @@ void PluginLink::on_welcome(const link::PluginFrame& frame) {
   if (frame.spool_id != in_.spool_id())
     early_.clear();  // another spool: their numbers mean nothing in it
   in_.begin(frame.spool_id, welcome.oldest_ingest_no);
+  told_ = in_.tracker().mark();
   // A plugin that has carried out less than we know of is a new one: its numbers begin at 1.
   if (frame.applied_batch_no < out_.applied_batch_no()) out_.restart();
   out_.resume(out_.applied_batch_no() + 1);
@@ -262,6 +263,8 @@ void PluginLink::close_batch() {
   const auto bytes = filling_.bytes();
   auto batch = filling_.take();
   batch.commit = in_.tracker().commit(ranges_max);
+  told_ = batch.commit->mark;
+  for (const auto& range : batch.commit->above) told_ += range.last - range.first + 1;
   commit_news_ = false;
   if (log::debugs() && !batch.deliveries.empty()) {
     log::debug("event=outbound_batch payloads={} deliveries={} bytes={}", batch.deliveries.size(),
@@ -290,7 +293,7 @@ void PluginLink::send_due() {
 }
 
 bool PluginLink::credit_short() const {
-  return in_.tracker().outstanding() >= (config_.credit_records + 1) / 2;
+  return in_.tracker().last() >= told_ + (config_.credit_records + 1) / 2;
 }
 
 bool PluginLink::congested() const { return out_.held_bytes() > held_bytes_max; }

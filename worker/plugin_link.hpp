@@ -62,7 +62,8 @@ class PluginLink {
   [[nodiscard]] std::uint64_t filling_total() const { return applied_total_ + out_.held() + 1; }
   /// Whether the worker should stop storing until the plugin has caught up.
   [[nodiscard]] bool congested() const;
-  /// Whether the plugin may soon have to wait for records that are not done.
+  /// Whether the plugin may soon have to wait: half of the credit is used up by records that are
+  /// not done, or that it has not been told of, as only so many ranges are.
   [[nodiscard]] bool credit_short() const;
   /// Whether the sessions are known exactly; if not, everything is published in all formats.
   [[nodiscard]] bool sessions_sure() const { return sessions_sure_; }
@@ -109,6 +110,7 @@ class PluginLink {
   OutboundStream out_;
   OutboundFilling filling_;
   std::uint64_t applied_total_ = 0;
+  IngestNo told_ = 0;  // so many records the plugin has been told to be done, of this spool
   bool commit_news_ = false;
   bool received_news_ = false;
 

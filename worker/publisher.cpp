@@ -23,7 +23,10 @@ void Publisher::message(const std::shared_ptr<const StoredMessage>& stored,
       const auto* session = sessions_.find(session_no);
       if ((session->feeds & feed::state) != 0) state_.changed(*session, conversation);
       const auto conv = conv_for(conversation, member.user);
-      if (!covers(*session, conv)) continue;
+      // The copies of what one has sent oneself are held back with everything else.
+      const bool copy = session->syncing && member.user == stored->sender &&
+                        (session->feeds & feed::sent_any) != 0;
+      if (!copy && !covers(*session, conv)) continue;
       if (session->syncing) {
         backlogs_.stored(*session, stored, conversation.is_room, conv);
       } else {

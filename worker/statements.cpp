@@ -178,17 +178,18 @@ ON CONFLICT DO NOTHING)sql"};
 const PgStatement raise_user_marks_statement{"raise_user_marks", R"sql(
 UPDATE members m
 SET got_seq = GREATEST(m.got_seq, LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)),
-    read_seq = GREATEST(m.read_seq, LEAST(i.read_seq, h.last_seq)),
+    read_seq = GREATEST(m.read_seq, LEAST(GREATEST(i.read_seq, i.said_seq), h.last_seq)),
     cursor_at = statement_timestamp()
-FROM (SELECT user_id, conversation_id, max(got_seq) AS got_seq, max(read_seq) AS read_seq
-      FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[])
-           AS u(user_id, device, conversation_id, got_seq, read_seq, published)
+FROM (SELECT user_id, conversation_id, max(got_seq) AS got_seq, max(read_seq) AS read_seq, max(said_seq) AS said_seq
+      FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bigint[])
+           AS u(user_id, device, conversation_id, got_seq, read_seq, published, said_seq)
       WHERE published OR device <> '' OR NOT EXISTS (SELECT FROM devices d WHERE d.user_id = u.user_id)
       GROUP BY user_id, conversation_id ORDER BY conversation_id, user_id) i
 JOIN conversation_heads h ON h.conversation_id = i.conversation_id
 JOIN members old ON old.conversation_id = i.conversation_id AND old.user_id = i.user_id
 WHERE m.conversation_id = i.conversation_id AND m.user_id = i.user_id
-  AND (m.got_seq < LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq) OR m.read_seq < LEAST(i.read_seq, h.last_seq))
+  AND (m.got_seq < LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)
+       OR m.read_seq < LEAST(GREATEST(i.read_seq, i.said_seq), h.last_seq))
 RETURNING m.conversation_id, m.user_id, old.got_seq, m.got_seq, old.read_seq, m.read_seq)sql"};
 
 const PgStatement raise_device_marks_statement{"raise_device_marks", R"sql(
@@ -244,7 +245,7 @@ const PgStatement is_member_statement{
 const PgStatement is_active_statement{"is_active", "SELECT is_active($1)"};
 
 struct MarkArrays {
-  std::vector<std::int64_t> users, conversations, got, read, got_rev;
+  std::vector<std::int64_t> users, conversations, got, read, said, got_rev;
   std::vector<std::string> devices;
   std::vector<bool> published;
 };
@@ -257,6 +258,7 @@ MarkArrays arrays_of(const std::vector<MarkUpdate>& updates) {
     arrays.conversations.push_back(update.conversation.value);
     arrays.got.push_back(update.got_seq);
     arrays.read.push_back(update.read_seq);
+    arrays.said.push_back(update.said_seq);
     arrays.got_rev.push_back(update.got_rev);
     arrays.published.push_back(update.published);
   }
@@ -458,7 +460,8 @@ PgQuery raise_user_marks(const std::vector<MarkUpdate>& updates) {
                                                      .int8s(arrays.conversations)
                                                      .int8s(arrays.got)
                                                      .int8s(arrays.read)
-                                                     .booleans(arrays.published))};
+                                                     .booleans(arrays.published)
+                                                     .int8s(arrays.said))};
 }
 
 std::vector<MovedCursor> moved_of(const PgRows& rows) {

@@ -139,6 +139,7 @@ struct MarkUpdate {
   ConversationId conversation;
   Seq got_seq = 0;
   Seq read_seq = 0;
+  Seq said_seq = 0;        // read by sending, though not all before it may have been delivered yet
   Rev got_rev = 0;         // of events that the device was told
   bool published = false;  // by the client itself; else concluded from its session staying up
   bool confirms = false;   // the device has published `got` or `sync`

@@ -499,8 +499,7 @@ void Worker::turn() {
 void Worker::end_turn() {
   turn_open_ = false;
   resolver_.flush();
-  // What is gathered holds credit: it is not to slow down what is sent.
-  if (plugin_.credit_short()) cursors_.flush();
+  cursors_.end_turn(plugin_.credit_short());
   lanes_.pump();
   plugin_.flush();
 }

@@ -145,3 +145,17 @@ TEST_CASE("idempotency: without an id the same text twice is two messages") {
   CHECK(talk.acks("-").first == "stored 2");
   talk.check_delivered({"tick", "tick"});
 }
+
+TEST_CASE("idempotency: an id of earlier this month is still a repeat, and keeps nobody waiting") {
+  // Longer ago than a week it need not be one, but the month's ids are unique in the database.
+  Talk talk;
+  talk.publish("send/bob/boot", "one");
+  const auto first = talk.acks("boot");
+  talk.instance.database().query(
+      "UPDATE messages SET created_at = GREATEST(created_at - interval '20 days',"
+      " date_trunc('month', created_at, 'UTC'))");
+  talk.publish("send/bob/boot", "one");
+  CHECK(talk.acks("boot") == first);
+  talk.publish("send/bob/next", "two");
+  CHECK(talk.acks("next").first == "stored 2");
+}

@@ -351,6 +351,16 @@ TEST_CASE("backlog: invitations and removals reach who was away") {
   const auto again = told(instance, phone);
   CHECK(again.find("event.json/- invited; ") != std::string::npos);
   CHECK(again.find("inbox.json/ops") == std::string::npos);
+  // Also if what it brings is subscribed only when it has been answered.
+  instance.database().query("UPDATE invitations SET invited_at = invited_at - interval '1 day'");
+  Person tablet = fresh_device(instance, "bob", "tablet");
+  tablet.listen({"re.json/+"});
+  sync(tablet, {});
+  instance.settle();
+  tablet.listen({"inbox.json/+"});
+  instance.settle();
+  tablet.listen({"event.json/+"});
+  CHECK(next(tablet, "event.json/-")["invited"] == Json::parse(R"({"room":"club","by":"alice"})"));
 }
 
 TEST_CASE("sync: counts for what is subscribed right behind it, without waiting for the answer") {

@@ -135,10 +135,57 @@ TEST_CASE("window: what one says meanwhile does not end one's own backlog") {
   bob.listen({"ack/+", "inbox.json/+"});
   expect_range(bob, 1, 10);  // the others wait for their turn
   CHECK(bob.send("alice", "one moment") == "stored 61");
-  expect_range(bob, 11, 60);
   eventually("what he has said is read", [&] {
     return instance.database().number(
                "SELECT count(*) FROM members m JOIN users u USING (user_id) WHERE u.name = 'bob'"
-               " AND m.read_seq = 61") == 1;
+               " AND m.read_seq = 61 AND m.got_seq < 60") == 1;
   });
+  // Another session of his, which is up to date already, does not change that.
+  Person other = instance.person("bob");
+  other.listen({"ack/+", "inbox.json/carol"});
+  CHECK(other.send("alice", "still reading") == "stored 62");
+  expect_range(bob, 11, 60);
+}
+
+TEST_CASE("window: what is sent from elsewhere is copied to a device that is held back") {
+  Instance instance({"alice", "bob", "carol"}, {.config = window(20)});
+  Person phone = instance.device("bob", "phone");
+  phone.listen({"inbox.json/alice", "sent.json/+"});
+  send_range(instance, 1, 1);
+  expect_range(phone, 1, 1);
+  confirm(instance, phone, 1);
+  send_range(instance, 2, 30);  // more than it may have on its way: it is held back
+  expect_range(phone, 2, 21);
+  Person tablet = instance.person("bob");
+  tablet.listen({"ack/+"});
+  for (int i = 1; i <= 3; ++i) {
+    CHECK(tablet.send("carol", with_number("hello ", i)) == with_number("stored ", i));
+  }
+  instance.settle();
+  CHECK(phone.mqtt.drain().empty());
+  phone.publish("got/alice", "21");
+  int copies = 0;
+  for (int seq = 22; seq <= 30 || copies < 3;) {
+    const auto publication = phone.mqtt.expect("#");
+    const Json message = Json::parse(publication.payload);
+    if (publication.topic == phone.topic("sent.json/carol")) {
+      CHECK(message["seq"] == ++copies);
+    } else {
+      CHECK(message["seq"] == seq++);
+    }
+  }
+  CHECK(copies == 3);
+}
+
+TEST_CASE("window: who holds whatever there is does not hold what comes after") {
+  Instance instance({"alice", "bob"}, {.config = window(20)});
+  send_range(instance, 1, 1);
+  for (int seq = 1; seq <= 10; ++seq) {
+    Person phone = fresh_device(instance, "bob", "phone");
+    phone.listen({"inbox.json/alice"});
+    expect_range(phone, seq, seq);
+    REQUIRE(phone.publish("got/alice", "4294967295") == 0);
+    phone.mqtt.disconnect();
+    send_range(instance, seq + 1, seq + 1);
+  }
 }

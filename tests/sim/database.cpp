@@ -393,6 +393,7 @@ PgRows Database::raise_user_marks(const PgQuery& query) {
   const auto got = args.int8s(3);
   const auto read = args.int8s(4);
   const auto published = args.texts(5);
+  const auto said = args.int8s(6);
   for (std::size_t i = 0; i < users.size(); ++i) {
     if (!is_member(conversations[i], users[i])) continue;
     const bool has_device = std::any_of(devices_.begin(), devices_.end(), [&](const auto& entry) {
@@ -402,7 +403,7 @@ PgRows Database::raise_user_marks(const PgQuery& query) {
     const std::int64_t last = last_seq(conversations[i]);
     auto& marks = user_marks_[{users[i], conversations[i]}];
     marks.got = std::max(marks.got, static_cast<Seq>(std::min(std::max(got[i], read[i]), last)));
-    marks.read = std::max(marks.read, static_cast<Seq>(std::min(read[i], last)));
+    marks.read = std::max(marks.read, static_cast<Seq>(std::min(std::max(read[i], said[i]), last)));
   }
   return Rows{6}.done();  // nobody has subscribed events
 }
