@@ -21,10 +21,12 @@ const PgStatement database_clock_statement{"database_clock", "SELECT clock_times
 const PgStatement newest_message_statement{
     "newest_message", "SELECT max(last_at) FROM conversation_heads WHERE last_seq > 0"};
 
-// The row stays: seq has no gaps, and a repeat of its request id is still known.
+// The row stays: seq has no gaps, and a repeat of its request id is still known. What somebody else
+// has in his hands, in an order of his own, comes the next time.
 const PgStatement expire_messages_statement{"expire_messages", R"sql(
 WITH old AS (SELECT conversation_id, seq, created_at FROM messages
-             WHERE expires_at <= statement_timestamp() AND NOT deleted ORDER BY expires_at LIMIT $1),
+             WHERE expires_at <= statement_timestamp() AND NOT deleted ORDER BY expires_at LIMIT $1
+             FOR NO KEY UPDATE SKIP LOCKED),
      gone AS (UPDATE messages m SET body = '', extra = NULL, edited_mentions = NULL, deleted = true FROM old
               WHERE m.conversation_id = old.conversation_id AND m.seq = old.seq
                 AND m.created_at = old.created_at RETURNING m.conversation_id, m.seq),
@@ -48,6 +50,19 @@ SELECT user_id, device, generation, disabled FROM (
   SELECT user_id, device, generation, false FROM removed_devices WHERE generation > 0 AND user_id >= $1) AS revoked
 WHERE (user_id, device) > ($1, $2::text COLLATE "C")
 ORDER BY user_id, device LIMIT $3)sql"};
+
+// Whoever is about to change what one of the two lets the other do (lock_settings) is waited for,
+// or waits and finds the conversation. A statement of its own, as make_direct looks at it with a
+// newer snapshot.
+const PgStatement lock_new_pairs_statement{"lock_new_pairs", R"sql(
+SELECT count(*) FROM (
+  SELECT FROM users u
+  WHERE u.user_id = ANY (ARRAY(
+    SELECT unnest(ARRAY[t.sender, n.id]) FROM unnest($1::bigint[], $2::text[]) AS t(sender, target)
+    JOIN names n ON n.name = t.target AND n.kind = 'user' AND n.retired_at IS NULL
+    WHERE NOT EXISTS (SELECT FROM direct_pairs p
+                      WHERE p.user_lo = LEAST(t.sender, n.id) AND p.user_hi = GREATEST(t.sender, n.id))))
+  ORDER BY u.user_id FOR KEY SHARE) AS held)sql"};
 
 // The loser of a race inserts nothing here and finds the winner's conversation in `resolve`, which
 // has a newer snapshot.
@@ -335,6 +350,10 @@ PgParams target_params(const std::vector<Target>& targets) {
   return std::move(PgParams{}.int8s(senders).texts(names));
 }
 }  // namespace
+
+PgQuery lock_new_pairs(const std::vector<Target>& targets) {
+  return {&lock_new_pairs_statement, target_params(targets)};
+}
 
 PgQuery make_direct(const std::vector<Target>& targets) {
   return {&make_direct_statement, target_params(targets)};
