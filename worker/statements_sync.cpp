@@ -114,7 +114,7 @@ CROSS JOIN LATERAL (SELECT CASE WHEN h.last_seq > m.read_seq THEN unread_in(c.co
                                 ELSE 0 END AS unread) AS open
 LEFT JOIN LATERAL (
   SELECT y.*, u.name FROM messages y JOIN users u ON u.user_id = y.sender_id
-  WHERE y.conversation_id = h.conversation_id AND y.seq = h.last_seq AND y.created_at >= h.last_at
+  WHERE y.conversation_id = h.conversation_id AND y.seq = h.last_seq AND y.seq >= h.first_seq AND y.created_at >= h.last_at
     AND (y.expires_at IS NULL OR y.expires_at > clock_timestamp())
     AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = h.conversation_id AND p.user_id = $1
                 AND y.seq > p.joined_seq AND (p.left_seq IS NULL OR y.seq <= p.left_seq))) AS x ON true

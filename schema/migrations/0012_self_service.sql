@@ -281,8 +281,9 @@ BEGIN
   RETURN done();
 END $$;
 
--- Takes the contents of one stretch of one conversation away. The rows stay: seq has no gaps. Gives whether there is more to do.
-CREATE FUNCTION erase_contents(most bigint) RETURNS boolean
+-- Takes the contents of one stretch of one conversation away. The rows stay: seq has no gaps. Gives whether there is more to do,
+-- and the conversation if something in it is gone now.
+CREATE FUNCTION erase_contents(most bigint, OUT more boolean, OUT changed bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
   it      erasures;
@@ -290,8 +291,9 @@ DECLARE
   up_to   bigint;
   gone    bigint[];
 BEGIN
+  more := false;
   SELECT e.* INTO it FROM erasures e WHERE e.user_id = erasure_of_contents() FOR UPDATE;
-  IF NOT FOUND THEN RETURN false; END IF;
+  IF NOT FOUND THEN RETURN; END IF;
   PERFORM lock_search();
   SELECT p.conversation_id INTO present FROM membership_periods p
   WHERE p.user_id = it.user_id AND p.conversation_id >= it.conversation_id ORDER BY p.conversation_id LIMIT 1;
@@ -303,7 +305,8 @@ BEGIN
     DELETE FROM removed_devices r WHERE r.user_id = it.user_id;
     DELETE FROM device_marks d WHERE d.user_id = it.user_id;
     DELETE FROM erasures e WHERE e.user_id = it.user_id;
-    RETURN EXISTS (SELECT FROM erasures e WHERE e.next_at <= now());
+    more := EXISTS (SELECT FROM erasures e WHERE e.next_at <= now());
+    RETURN;
   END IF;
   -- In the order in which requests about a message take them: the head, the message, what hangs on it, its changes.
   PERFORM FROM conversation_heads h WHERE h.conversation_id = present FOR NO KEY UPDATE;
@@ -328,7 +331,8 @@ BEGIN
   ELSE
     UPDATE erasures e SET conversation_id = present, seq = up_to WHERE e.user_id = it.user_id;
   END IF;
-  RETURN true;
+  more := true;
+  IF cardinality(gone) > 0 THEN changed := present; END IF;
 END $$;
 
 -- As before; only who erases himself is not there any more while he leaves his rooms.
