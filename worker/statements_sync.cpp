@@ -45,13 +45,14 @@ WHERE c.conversation_id = $1 AND c.rev > $3 AND c.rev <= $4 AND c.event IS NOT N
                        ELSE c.seq > p.joined_seq AND (p.left_seq IS NULL OR c.seq <= p.left_seq) END)
 ORDER BY c.rev LIMIT $5)sql"};
 
-// A minute more, for clocks that disagree. The cursors of a large room would be a flood: there one
-// asks `receipts`.
+// Who was never seen to go has been told nothing for sure. A minute more, for clocks that disagree.
+// The cursors of a large room would be a flood: there one asks `receipts`.
 const PgStatement missed_events_statement{"missed_events", R"sql(
 WITH since AS MATERIALIZED (
   SELECT seen.at - interval '1 minute' AS at
-  FROM (SELECT COALESCE(CASE WHEN $2 = '' THEN (SELECT last_seen_at FROM users WHERE user_id = $1)
-                             ELSE (SELECT last_seen_at FROM devices WHERE user_id = $1 AND device = $2) END,
+  FROM (SELECT COALESCE(CASE WHEN $2 = '' THEN (SELECT COALESCE(told_until, created_at) FROM users WHERE user_id = $1)
+                             ELSE (SELECT COALESCE(told_until, created_at) FROM devices
+                                   WHERE user_id = $1 AND device = $2) END,
                         statement_timestamp()) AS at) AS seen
 ), moved AS (
   SELECT CASE WHEN c.kind = 'room' THEN c.name ELSE u.name END AS conv, o.cursor_at AS at,

@@ -44,8 +44,9 @@ struct EventRow {
 };
 std::vector<EventRow> events_of(const PgRows& rows);
 
-/// What has no rev that the user could have missed, since the device (or, without one, he) was last
-/// seen: others' cursors, invitations, and that he was removed. At most `max`, oldest first.
+/// What has no rev that the user could have missed, since the device (or, without one, he) was told
+/// everything for sure: others' cursors, invitations, and that he was removed. Some of it may have
+/// been told before. At most `max`, oldest first.
 /// @param since_ever  cursors and invitations of whatever age
 PgQuery missed_events(UserId user, const std::string& device, bool since_ever, std::int64_t max);
 

@@ -275,7 +275,9 @@ void Worker::on_session(const link::SessionChange& change) {
     if (known == nullptr) return;
     const auto gone = *known;
     sessions_.down(down->session_no);
-    if ((gone.feeds & feed::inbox_any) != 0) attendance_.left(gone.user_id, gone.device);
+    if ((gone.feeds & feed::inbox_any) != 0) {
+      attendance_.left(gone.user_id, gone.device, gone.keep_alive_s);
+    }
     attendance_.changed(gone.user, gone.user_id);
     return;
   }

@@ -214,7 +214,8 @@ BEGIN
   PERFORM lock_devices(who.user_id);
   UPDATE names SET retired_at = now() WHERE name = who.name AND kind = 'user';
   UPDATE users SET disabled_at = now(), generation = generation + 1, display_name = '', about = '', searchable = false,
-                   write_to_me = 'contacts', add_to_rooms = 'contacts', last_seen_to = 'nobody', last_seen_at = NULL
+                   write_to_me = 'contacts', add_to_rooms = 'contacts', last_seen_to = 'nobody', last_seen_at = NULL,
+                   told_until = NULL
   WHERE user_id = who.user_id;
   -- Who wants to write to him is told so; what he may have sent at the last moment is refused.
   UPDATE members m SET role = CASE WHEN m.user_id = who.user_id THEN 'readonly' ELSE 'blocked' END

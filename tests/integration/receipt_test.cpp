@@ -92,6 +92,69 @@ TEST_CASE("receipt: who was away hears it when he is back") {
   CHECK(next(phone, "bob")["receipt"] == receipt("bob", 1, 1));
 }
 
+TEST_CASE("receipt: who was away hears it, also if nobody saw him go") {
+  Instance instance{"alice", "bob"};
+  auto& database = instance.database();
+  {
+    Person phone = fresh_device(instance, "alice", "phone");
+    phone.listen({"ack/+", "inbox/+", "event.json/+"});
+    CHECK(phone.send("bob", "hello") == "stored 1");
+    eventually("the phone is known",
+               [&] { return database.number("SELECT count(*) FROM devices") == 1; });
+    instance.kill_worker();
+  }
+  database.query("UPDATE devices SET created_at = now() - interval '2 hours'");
+  instance.start_worker();
+  instance.person("bob").publish("read/alice", "1");
+  instance.settle();
+  database.query("UPDATE members SET cursor_at = now() - interval '1 hour' WHERE read_seq > 0");
+  Person phone = fresh_device(instance, "alice", "phone");
+  phone.listen({"inbox/+", "event.json/+"});
+  CHECK(next(phone, "bob")["receipt"] == receipt("bob", 1, 1));
+}
+
+TEST_CASE("receipt: who was away hears what happened before it was noticed that he is gone") {
+  Instance instance{"alice", "bob"};
+  auto& database = instance.database();
+  std::string seen = "-infinity";
+  const auto gone = [&] {
+    const auto now = [&] {
+      return database.value("SELECT COALESCE(max(last_seen_at), '-infinity') FROM devices");
+    };
+    eventually("it is written when the phone was seen", [&] { return now() != seen; });
+    seen = now();
+  };
+  const auto read_before = [&](int seconds) {
+    database.query(
+        "UPDATE members SET cursor_at = $1::timestamptz - make_interval(secs => $2)"
+        " WHERE read_seq > 0",
+        {seen, std::to_string(seconds)});
+  };
+  {
+    Person phone = fresh_device(instance, "alice", "phone");
+    phone.listen({"ack/+", "inbox/+", "event.json/+"});
+    CHECK(phone.send("bob", "hello") == "stored 1");
+    eventually("the phone is known",
+               [&] { return database.number("SELECT count(*) FROM devices") == 1; });
+  }
+  gone();
+  instance.person("bob").publish("read/alice", "1");
+  instance.settle();
+  // With a keep-alive of 60 s a dead connection is there for 90 s more; a minute is for the clocks.
+  read_before(160);
+  {
+    Person phone = fresh_device(instance, "alice", "phone");
+    phone.listen({"inbox/+", "event.json/+"});
+    instance.settle();
+    CHECK(phone.mqtt.drain().empty());
+  }
+  gone();
+  read_before(140);
+  Person phone = fresh_device(instance, "alice", "phone");
+  phone.listen({"inbox/+", "event.json/+"});
+  CHECK(next(phone, "bob")["receipt"] == receipt("bob", 1, 1));
+}
+
 TEST_CASE("receipt: nobody who is blocked hears that he is read") {
   Instance instance{"alice", "bob", "carol"};
   Person alice = instance.person("alice");
