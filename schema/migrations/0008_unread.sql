@@ -1,12 +1,14 @@
 -- What counts as unread (docs/protocol.md, "Unread"): one definition for sync, the state topics and push.
 
--- Of a member: what came after his read_seq, but for his own, the system's, deleted and expired messages; among the newest
--- 10,000 of the conversation, as who never reads is not to cost more with each message, whoever sent them.
+-- Of a member: what came after his read_seq, but for his own, the system's, deleted and expired messages, and for those that
+-- are too old and whose rows go with their month; among the newest 10,000 of the conversation, as who never reads is not to
+-- cost more with each message, whoever sent them.
 CREATE FUNCTION unread_in(conversation bigint, someone bigint, read_up_to bigint) RETURNS bigint
 LANGUAGE sql STABLE AS $$
   SELECT count(*) FROM messages x
   WHERE x.conversation_id = conversation
-    AND x.seq > GREATEST(read_up_to, (SELECT h.last_seq FROM conversation_heads h WHERE h.conversation_id = conversation) - 10000)
+    AND x.seq > (SELECT GREATEST(read_up_to, h.first_seq - 1, h.last_seq - 10000) FROM conversation_heads h
+                 WHERE h.conversation_id = conversation)
     AND x.sender_id <> someone AND x.kind <> 'system'
     AND NOT x.deleted AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
 $$;

@@ -19,6 +19,10 @@ CREATE INDEX changes_also_to ON changes (also_to, created_at) WHERE also_to IS N
 
 ALTER TABLE device_marks ADD COLUMN got_rev bigint NOT NULL DEFAULT 0;  -- events; its messages say more, perhaps
 ALTER TABLE members ADD COLUMN cursor_at timestamptz;                   -- when got_seq or read_seq rose
+-- Until when a session was there for sure, and so was told what has no rev: earlier than last_seen_at, which is when it was
+-- noticed that the last one is gone. Null: not known to have ended.
+ALTER TABLE users ADD COLUMN told_until timestamptz;  -- sessions without a device
+ALTER TABLE devices ADD COLUMN told_until timestamptz;
 
 CREATE OR REPLACE FUNCTION add_change(who asker, conversation bigint, change_kind text, about_seq bigint, what jsonb,
                                       told bigint DEFAULT NULL)

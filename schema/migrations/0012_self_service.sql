@@ -324,7 +324,8 @@ BEGIN
   PERFORM lock_settings(who.user_id);
   UPDATE names SET retired_at = now() WHERE name = who.name AND kind = 'user';
   UPDATE users SET disabled_at = now(), generation = generation + 1, display_name = '', about = '', searchable = false,
-                   write_to_me = 'contacts', add_to_rooms = 'contacts', last_seen_to = 'nobody', last_seen_at = NULL
+                   write_to_me = 'contacts', add_to_rooms = 'contacts', last_seen_to = 'nobody', last_seen_at = NULL,
+                   told_until = NULL
   WHERE user_id = who.user_id;
   -- Who wants to write to him is told so; what he may have sent at the last moment is refused. In the order in which cursors rise.
   PERFORM FROM direct_pairs p JOIN members m ON m.conversation_id = p.conversation_id
@@ -394,8 +395,9 @@ BEGIN
   RETURN done();
 END $$;
 
--- Takes the contents of one stretch of one conversation away. The rows stay: seq has no gaps. Gives whether there is more to do.
-CREATE FUNCTION erase_contents(most bigint) RETURNS boolean
+-- Takes the contents of one stretch of one conversation away. The rows stay: seq has no gaps. Gives whether there is more to do,
+-- and the conversation if something in it is gone now.
+CREATE FUNCTION erase_contents(most bigint, OUT more boolean, OUT changed bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
   it      erasures;
@@ -403,8 +405,9 @@ DECLARE
   up_to   bigint;
   gone    bigint[];
 BEGIN
+  more := false;
   SELECT e.* INTO it FROM erasures e WHERE e.user_id = erasure_of_contents() FOR UPDATE;
-  IF NOT FOUND THEN RETURN false; END IF;
+  IF NOT FOUND THEN RETURN; END IF;
   PERFORM lock_search();
   SELECT p.conversation_id INTO present FROM membership_periods p
   WHERE p.user_id = it.user_id AND p.conversation_id >= it.conversation_id ORDER BY p.conversation_id LIMIT 1;
@@ -416,7 +419,8 @@ BEGIN
     DELETE FROM removed_devices r WHERE r.user_id = it.user_id;
     DELETE FROM device_marks d WHERE d.user_id = it.user_id;
     DELETE FROM erasures e WHERE e.user_id = it.user_id;
-    RETURN EXISTS (SELECT FROM erasures e WHERE e.next_at <= now());
+    more := EXISTS (SELECT FROM erasures e WHERE e.next_at <= now());
+    RETURN;
   END IF;
   -- In the order in which requests about a message take them: the head, the message, what hangs on it, its changes.
   PERFORM FROM conversation_heads h WHERE h.conversation_id = present FOR NO KEY UPDATE;
@@ -441,7 +445,8 @@ BEGIN
   ELSE
     UPDATE erasures e SET conversation_id = present, seq = up_to WHERE e.user_id = it.user_id;
   END IF;
-  RETURN true;
+  more := true;
+  IF cardinality(gone) > 0 THEN changed := present; END IF;
 END $$;
 
 -- As before; only who erases himself is not there any more while he leaves his rooms.

@@ -154,8 +154,8 @@ PgRows Database::execute(const PgQuery& query) {
   if (name == "heads_behind" || name == "index_next") return Rows{2}.done();
   // Nobody is erased, and nothing is too old.
   if (name == "erasure_room") return Rows{3}.done();
-  if (name == "erase_contents" || name == "retention_step")
-    return Rows{1}.row().int8(name == "erase_contents" ? 0 : -1).done();
+  if (name == "erase_contents") return Rows{2}.row().boolean(false).null().done();
+  if (name == "retention_step") return Rows{2}.row().int8(-1).null().done();
   if (name == "limit_chores" || name == "postpone_erasure") return nothing();
   if (name == "limit_indexing") return nothing();
   if (name == "newest_message") return Rows{1}.row().null().done();  // no clock here runs wrong
