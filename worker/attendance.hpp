@@ -2,8 +2,10 @@
 // (docs/protocol.md, "Presence"). Written a few times a minute at most, never per event.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,7 +28,7 @@ class Attendance {
   /// A session of this user has come, changed or gone.
   void changed(const std::string& user, UserId user_id);
   /// A session with an inbox is gone. @param device  empty: not a named device
-  void left(UserId user_id, const std::string& device);
+  void left(UserId user_id, const std::string& device, std::uint32_t keep_alive_s);
   /// The sessions are not known for a while.
   void lost_sight();
   /// Writes down what is to be remembered. Call it every second.
@@ -43,9 +45,13 @@ class Attendance {
   const Sessions& sessions_;
   Presence presence_;
   const Told told_;
-  std::map<std::pair<UserId, std::string>, UnixMillis>
-      seen_;                                      // not written yet; device "": the user
-  std::map<std::string, Presence::Change> gone_;  // of them those that nobody was told yet
+  struct Seen {
+    std::optional<UnixMillis> time;
+    std::optional<UnixMillis> told_until;
+    bool operator==(const Seen&) const = default;
+  };
+  std::map<std::pair<UserId, std::string>, Seen> seen_;  // not written yet; device "": the user
+  std::map<std::string, Presence::Change> gone_;         // of them those that nobody was told yet
   bool writing_ = false;
 };
 

@@ -109,11 +109,11 @@ void Chores::erase_contents() {
       log::error("event=chore_failed chore=erase sqlstate={} err={}", result.error().sqlstate,
                  log::quoted(result.error().what));
       postpone(UserId{0}, ConversationId{0});
-    } else if (sql::erase_contents_of(result->at(0)) || retention_due()) {
-      tick(next_ms);
-    } else {
-      tick(idle_ms);
+      return;
     }
+    const auto step = sql::erase_contents_of(result->at(0));
+    if (step.changed) needs_.contents_gone(*step.changed);
+    tick(step.more || retention_due() ? next_ms : idle_ms);
   });
 }
 
@@ -145,9 +145,10 @@ void Chores::retain() {
                    });
 }
 
-void Chores::retained(std::int64_t next) {
-  after_ = next;
-  if (next < 0) {
+void Chores::retained(const sql::RetentionStep& step) {
+  if (step.changed) needs_.contents_gone(*step.changed);
+  after_ = step.next;
+  if (step.next < 0) {
     after_ = 0;
     switch (phase_) {
       case Phase::partitions:

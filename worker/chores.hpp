@@ -19,7 +19,8 @@ class Chores {
  public:
   struct Needs {
     Lanes& lanes;
-    std::function<void(const Changed&)> tell;  // what has changed in a room
+    std::function<void(const Changed&)> tell;           // what has changed in a room
+    std::function<void(ConversationId)> contents_gone;  // from messages there, or these altogether
     std::function<void()> turn;
   };
   /// @param retention_days  0: messages stay for ever
@@ -39,7 +40,7 @@ class Chores {
   void postpone(UserId user, ConversationId room);
   [[nodiscard]] bool retention_due() const;
   void retain();
-  void retained(std::int64_t next);
+  void retained(const sql::RetentionStep& step);
   void failed(const char* what, const PgFault& fault);
 
   const std::uint32_t retention_days_;

@@ -89,7 +89,10 @@ void Resolver::ask(std::vector<Key> keys, bool make) {
   targets.reserve(keys.size());
   for (const auto& key : keys) targets.push_back({key.sender, key.to});
   std::vector<PgQuery> queries;
-  if (make) queries.push_back(sql::make_direct(targets));
+  if (make) {
+    queries.push_back(sql::lock_new_pairs(targets));
+    queries.push_back(sql::make_direct(targets));
+  }
   queries.push_back(sql::resolve(targets));
   database_.submit(std::move(queries), [this, keys = std::move(keys)](auto result) {
     if (result) {

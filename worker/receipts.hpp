@@ -6,10 +6,10 @@
 #include <asio/steady_timer.hpp>
 #include <functional>
 #include <map>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "core/receipt_rounds.hpp"
 #include "worker/conversations.hpp"
 #include "worker/pg_link.hpp"
 #include "worker/publisher.hpp"
@@ -25,23 +25,37 @@ class Receipts {
     Publisher& publisher;
     std::function<void()> turn;
   };
-  Receipts(asio::io_context& loop, Needs needs) : needs_{std::move(needs)}, timer_{loop} {}
+  Receipts(asio::io_context& loop, Needs needs);
 
   /// Cursors that have risen, committed. Costs nothing when nobody who could be told listens.
   void moved(const std::vector<sql::MovedCursor>& moved);
   void stop() { timer_.cancel(); }
 
  private:
-  [[nodiscard]] bool anybody_listens(const sql::MovedCursor& moved);
-  void later();
+  using Key = ReceiptRounds::Key;
+  struct Batch {
+    std::vector<sql::MovedCursor> moved;
+    std::vector<sql::Listener> listeners;
+    std::vector<ConversationId> unknown;  // nobody remembers who is in there
+  };
+  [[nodiscard]] std::vector<UserId> listeners_of(const Conversation& conversation) const;
+  [[nodiscard]] bool anybody_listens(const sql::MovedCursor& moved) const;
   void add(const sql::MovedCursor& moved);
   void ask();
+  Batch gather();
+  void answered(const Batch& batch, const std::vector<PgRows>& results);
+  void forget_unknown(const std::vector<ConversationId>& unknown);
   void tell(const std::vector<sql::MovedCursor>& moved, const std::vector<sql::ReaderRow>& rows);
+  void publish(const ReceiptRounds::Telling& telling);
+  void arm();
 
   Needs needs_;
   asio::steady_timer timer_;
-  std::map<std::pair<ConversationId, UserId>, sql::MovedCursor> waiting_;  // bounded
+  bool armed_ = false;
+  std::map<Key, sql::MovedCursor> waiting_;  // nobody has looked whom they concern; bounded
+  Key last_;                                 // of those that were looked at
   bool asking_ = false;
+  ReceiptRounds rounds_;
 };
 
 }  // namespace parley

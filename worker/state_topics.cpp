@@ -149,7 +149,7 @@ void StateTopics::read(UserId user, ConversationId conversation) {
   });
 }
 
-void StateTopics::expired(const std::vector<sql::MemberOf>& where) {
+void StateTopics::contents_gone(const std::vector<sql::MemberOf>& where) {
   for (const auto& one : where) read(one.user, one.conversation);
 }
 

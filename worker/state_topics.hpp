@@ -65,8 +65,8 @@ class StateTopics {
   /// A request of his was carried out.
   void requested(std::string_view method, const sql::Asker& asker, ConversationId conversation,
                  const std::string& request);
-  /// Messages have expired there.
-  void expired(const std::vector<sql::MemberOf>& where);
+  /// Messages have expired there, were erased, or are too old.
+  void contents_gone(const std::vector<sql::MemberOf>& where);
   void presence(const std::vector<Presence::Change>& changes);
 
   /// Whose sessions have subscribed any of it.

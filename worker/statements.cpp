@@ -39,6 +39,19 @@ SELECT user_id, device, generation, disabled FROM (
 WHERE (user_id, device) > ($1, $2::text COLLATE "C")
 ORDER BY user_id, device LIMIT $3)sql"};
 
+// Whoever is about to change what one of the two lets the other do (lock_settings) is waited for,
+// or waits and finds the conversation. A statement of its own, as make_direct looks at it with a
+// newer snapshot.
+const PgStatement lock_new_pairs_statement{"lock_new_pairs", R"sql(
+SELECT count(*) FROM (
+  SELECT FROM users u
+  WHERE u.user_id = ANY (ARRAY(
+    SELECT unnest(ARRAY[t.sender, n.id]) FROM unnest($1::bigint[], $2::text[]) AS t(sender, target)
+    JOIN names n ON n.name = t.target AND n.kind = 'user' AND n.retired_at IS NULL
+    WHERE NOT EXISTS (SELECT FROM direct_pairs p
+                      WHERE p.user_lo = LEAST(t.sender, n.id) AND p.user_hi = GREATEST(t.sender, n.id))))
+  ORDER BY u.user_id FOR KEY SHARE) AS held)sql"};
+
 // The loser of a race inserts nothing here and finds the winner's conversation in `resolve`, which
 // has a newer snapshot.
 const PgStatement make_direct_statement{"make_direct", R"sql(
@@ -343,6 +356,10 @@ PgParams target_params(const std::vector<Target>& targets) {
   return std::move(PgParams{}.int8s(senders).texts(names));
 }
 }  // namespace
+
+PgQuery lock_new_pairs(const std::vector<Target>& targets) {
+  return {&lock_new_pairs_statement, target_params(targets)};
+}
 
 PgQuery make_direct(const std::vector<Target>& targets) {
   return {&make_direct_statement, target_params(targets)};

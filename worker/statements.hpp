@@ -59,9 +59,12 @@ struct Target {
   UserId sender;
   std::string to;
 };
-/// Makes the 1:1 conversations that are missing among these targets…
+/// Holds the users of the 1:1 conversations that are missing among these targets, so that what they
+/// let each other do stays as it is…
+PgQuery lock_new_pairs(const std::vector<Target>& targets);
+/// … makes these conversations…
 PgQuery make_direct(const std::vector<Target>& targets);
-/// … and says where each one leads. In the same job, after make_direct.
+/// … and says where each target leads. In the same job, in this order.
 PgQuery resolve(const std::vector<Target>& targets);
 struct Resolved {
   std::string kind;  // "direct", "room", "" (no such name)

@@ -13,10 +13,16 @@ const PgStatement export_conversations_statement{"export_conversations",
                                                  "SELECT * FROM export_conversations($1)"};
 
 const PgStatement erasure_room_statement{"erasure_room", "SELECT * FROM erasure_room()"};
-const PgStatement erase_contents_statement{"erase_contents", "SELECT erase_contents($1)"};
+const PgStatement erase_contents_statement{"erase_contents", "SELECT * FROM erase_contents($1)"};
 const PgStatement postpone_erasure_statement{"postpone_erasure", "SELECT postpone_erasure($1, $2)"};
 const PgStatement retention_step_statement{"retention_step",
-                                           "SELECT retention_step($1, $2, $3, $4)"};
+                                           "SELECT * FROM retention_step($1, $2, $3, $4)"};
+
+/// Of the one row.
+std::optional<ConversationId> conversation_at(const PgRows& rows, int column) {
+  if (rows.is_null(0, column)) return std::nullopt;
+  return ConversationId{rows.integer(0, column)};
+}
 
 }  // namespace
 
@@ -34,7 +40,9 @@ PgQuery erase_contents(std::int64_t max) {
   return {&erase_contents_statement, std::move(PgParams{}.int8(max))};
 }
 
-bool erase_contents_of(const PgRows& rows) { return rows.boolean(0, 0); }
+ErasureStep erase_contents_of(const PgRows& rows) {
+  return {rows.boolean(0, 0), conversation_at(rows, 1)};
+}
 
 PgQuery postpone_erasure(UserId user, ConversationId room) {
   return {&postpone_erasure_statement, std::move(PgParams{}.int8(user.value).int8(room.value))};
@@ -46,7 +54,9 @@ PgQuery retention_step(const char* phase, std::uint32_t days, std::int64_t after
           std::move(PgParams{}.text(phase).int8(days).int8(after).int8(max))};
 }
 
-std::int64_t retention_step_of(const PgRows& rows) { return rows.integer(0, 0); }
+RetentionStep retention_step_of(const PgRows& rows) {
+  return {rows.integer(0, 0), conversation_at(rows, 1)};
+}
 
 PgQuery export_account(UserId user) {
   return {&export_account_statement, std::move(PgParams{}.int8(user.value))};

@@ -38,20 +38,26 @@ struct ErasureRoom {
   ConversationId conversation;
 };
 std::optional<ErasureRoom> erasure_room_of(const PgRows& rows);
-/// Takes contents of those who erased themselves away, looking at `max` messages. One row: whether
-/// there is more to do.
+/// Takes contents of those who erased themselves away, looking at `max` messages. One row.
 PgQuery erase_contents(std::int64_t max);
-bool erase_contents_of(const PgRows& rows);
+struct ErasureStep {
+  bool more = false;                      // there is more to do
+  std::optional<ConversationId> changed;  // in which contents are gone now
+};
+ErasureStep erase_contents_of(const PgRows& rows);
 
 /// What failed is tried again later, and others first.
 /// @param user  0: whose contents were next
 PgQuery postpone_erasure(UserId user, ConversationId room);
 
-/// Removes at most `max` messages that are too old. One row: where the phase goes on, below 0 at
-/// its end.
+/// Removes at most `max` messages that are too old. One row.
 /// @param phase  "partitions", "rows", "rooms"
 /// @param days   0: only rooms have theirs
 PgQuery retention_step(const char* phase, std::uint32_t days, std::int64_t after, std::int64_t max);
-std::int64_t retention_step_of(const PgRows& rows);
+struct RetentionStep {
+  std::int64_t next = 0;                  // where the phase goes on; below 0: it is at its end
+  std::optional<ConversationId> changed;  // in which messages are gone now
+};
+RetentionStep retention_step_of(const PgRows& rows);
 
 }  // namespace parley::sql

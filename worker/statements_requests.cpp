@@ -55,12 +55,12 @@ const PgStatement token_generation_statement{
     "token_generation", "SELECT token_generation($1, $2, $3, $4, $5::boolean, $6, $7)"};
 
 const PgStatement user_last_seen_statement{"user_last_seen", R"sql(
-UPDATE users u SET last_seen_at = GREATEST(u.last_seen_at, i.seen_at)
-FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS i(user_id, device, seen_at)
+UPDATE users u SET last_seen_at = GREATEST(u.last_seen_at, i.seen_at), told_until = GREATEST(u.told_until, i.told_until)
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) AS i(user_id, device, seen_at, told_until)
 WHERE i.device = '' AND u.user_id = i.user_id)sql"};
 const PgStatement device_last_seen_statement{"device_last_seen", R"sql(
-UPDATE devices d SET last_seen_at = GREATEST(d.last_seen_at, i.seen_at)
-FROM unnest($1::bigint[], $2::text[], $3::timestamptz[]) AS i(user_id, device, seen_at)
+UPDATE devices d SET last_seen_at = GREATEST(d.last_seen_at, i.seen_at), told_until = GREATEST(d.told_until, i.told_until)
+FROM unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) AS i(user_id, device, seen_at, told_until)
 WHERE d.user_id = i.user_id AND d.device = i.device)sql"};
 
 std::vector<std::string> names_of(const std::string& json) {
@@ -173,14 +173,15 @@ TokenGeneration token_generation_of(const PgRows& rows) {
 std::vector<PgQuery> set_last_seen(const std::vector<LastSeen>& seen) {
   std::vector<std::int64_t> users;
   std::vector<std::string> devices;
-  std::vector<std::optional<UnixMillis>> times;
+  std::vector<std::optional<UnixMillis>> times, told_until;
   for (const auto& one : seen) {
     users.push_back(one.user.value);
     devices.push_back(one.device);
-    times.emplace_back(one.time);
+    times.push_back(one.time);
+    told_until.push_back(one.told_until);
   }
   const auto params = [&] {
-    return std::move(PgParams{}.int8s(users).texts(devices).times(times));
+    return std::move(PgParams{}.int8s(users).texts(devices).times(times).times(told_until));
   };
   return {{&user_last_seen_statement, params()}, {&device_last_seen_statement, params()}};
 }

@@ -89,11 +89,13 @@ struct TokenGeneration {
 };
 TokenGeneration token_generation_of(const PgRows& rows);
 
-/// When somebody, or one of his devices, was last online.
+/// When somebody, or one of his devices, was last online, and until when he was there for sure.
+/// What is not set stays; nothing goes back.
 struct LastSeen {
   UserId user;
-  std::string device;  // empty: he himself
-  UnixMillis time;
+  std::string device;  // empty: he himself; told_until: his sessions without a device
+  std::optional<UnixMillis> time;
+  std::optional<UnixMillis> told_until;
 };
 std::vector<PgQuery> set_last_seen(const std::vector<LastSeen>& seen);
 

@@ -70,7 +70,7 @@ LEFT JOIN direct_pairs pair ON c.kind = 'direct' AND pair.conversation_id = i.co
 LEFT JOIN users peer ON peer.user_id = CASE WHEN pair.user_lo = i.user_id THEN pair.user_hi ELSE pair.user_lo END
 LEFT JOIN LATERAL (
   SELECT x.* FROM messages x
-  WHERE x.conversation_id = i.conversation_id AND x.seq > h.last_seq - 100 AND x.seq <= h.last_seq
+  WHERE x.conversation_id = i.conversation_id AND x.seq > h.last_seq - 100 AND x.seq >= h.first_seq AND x.seq <= h.last_seq
     AND NOT x.deleted AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
     AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = i.conversation_id AND p.user_id = i.user_id
                 AND x.seq > p.joined_seq AND (p.left_seq IS NULL OR x.seq <= p.left_seq))

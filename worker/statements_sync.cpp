@@ -1,6 +1,7 @@
 #include "worker/statements_sync.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace parley::sql {
@@ -49,13 +50,14 @@ WHERE c.conversation_id = $1 AND c.rev > $3 AND c.rev <= $4 AND c.event IS NOT N
                        ELSE c.seq > p.joined_seq AND (p.left_seq IS NULL OR c.seq <= p.left_seq) END)
 ORDER BY c.rev LIMIT $5)sql"};
 
-// A minute more, for clocks that disagree. The cursors of a large room would be a flood: there one
-// asks `receipts`.
+// Who was never seen to go has been told nothing for sure. A minute more, for clocks that disagree.
+// The cursors of a large room would be a flood: there one asks `receipts`.
 const PgStatement missed_events_statement{"missed_events", R"sql(
 WITH since AS MATERIALIZED (
   SELECT seen.at - interval '1 minute' AS at
-  FROM (SELECT COALESCE(CASE WHEN $2 = '' THEN (SELECT last_seen_at FROM users WHERE user_id = $1)
-                             ELSE (SELECT last_seen_at FROM devices WHERE user_id = $1 AND device = $2) END,
+  FROM (SELECT COALESCE(CASE WHEN $2 = '' THEN (SELECT COALESCE(told_until, created_at) FROM users WHERE user_id = $1)
+                             ELSE (SELECT COALESCE(told_until, created_at) FROM devices
+                                   WHERE user_id = $1 AND device = $2) END,
                         statement_timestamp()) AS at) AS seen
 ), moved AS (
   SELECT CASE WHEN c.kind = 'room' THEN c.name ELSE u.name END AS conv, o.cursor_at AS at,
@@ -118,29 +120,60 @@ CROSS JOIN LATERAL (SELECT CASE WHEN h.last_seq > m.read_seq THEN unread_in(c.co
                                 ELSE 0 END AS unread) AS open
 LEFT JOIN LATERAL (
   SELECT y.*, u.name FROM messages y JOIN users u ON u.user_id = y.sender_id
-  WHERE y.conversation_id = h.conversation_id AND y.seq = h.last_seq AND y.created_at >= h.last_at
+  WHERE y.conversation_id = h.conversation_id AND y.seq = h.last_seq AND y.seq >= h.first_seq AND y.created_at >= h.last_at
     AND (y.expires_at IS NULL OR y.expires_at > clock_timestamp())
     AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = h.conversation_id AND p.user_id = $1
                 AND y.seq > p.joined_seq AND (p.left_seq IS NULL OR y.seq <= p.left_seq))) AS x ON true
 WHERE uc.user_id = $1 AND (c.kind = 'room' OR h.last_seq > 0)
 ORDER BY h.last_at DESC, c.conversation_id)sql"};
 
+// No index leads from a sender and a stretch of seqs to his messages there. So few messages are all
+// looked at; of many, who has ever sent one counts as their sender. Each limit keeps the planner
+// from reading all messages instead.
 const PgStatement readers_told_statement{"readers_told", R"sql(
+WITH moves AS MATERIALIZED (
+  SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
+    AS i(conversation_id, user_id, after, up_to, ord)
+), listening AS MATERIALIZED (
+  SELECT l.conversation_id, l.user_id, sent.once
+  FROM unnest($5::bigint[], $6::bigint[], $7::boolean[]) AS l(conversation_id, user_id, has_wide)
+  LEFT JOIN LATERAL (SELECT true AS once FROM messages x
+                     WHERE l.has_wide AND x.conversation_id = l.conversation_id AND x.sender_id = l.user_id
+                     LIMIT 1) AS sent ON true
+), passed AS (
+  SELECT i.ord, l.user_id AS sender_id
+  FROM moves i
+  CROSS JOIN LATERAL (
+    SELECT DISTINCT few.sender_id FROM (
+      SELECT x.sender_id FROM messages x
+      WHERE i.up_to - i.after <= $8 AND x.conversation_id = i.conversation_id AND x.seq > i.after AND x.seq <= i.up_to
+        AND x.kind <> 'system'
+      ORDER BY x.seq LIMIT $8) AS few) AS senders
+  JOIN listening l ON l.conversation_id = i.conversation_id AND l.user_id = senders.sender_id
+  UNION ALL
+  SELECT i.ord, l.user_id
+  FROM moves i JOIN listening l ON l.conversation_id = i.conversation_id
+  WHERE i.up_to - i.after > $8 AND l.once
+)
 SELECT i.ord, reader.name, said.name, CASE WHEN c.kind = 'room' THEN c.name ELSE reader.name END
-FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) WITH ORDINALITY
-     AS i(conversation_id, user_id, after, up_to, ord)
-JOIN conversations c ON c.conversation_id = i.conversation_id AND c.member_count <= $6
+FROM passed JOIN moves i ON i.ord = passed.ord
+JOIN conversations c ON c.conversation_id = i.conversation_id
 JOIN members m ON m.conversation_id = i.conversation_id AND m.user_id = i.user_id AND m.role <> 'blocked'
 JOIN users reader ON reader.user_id = i.user_id
-CROSS JOIN LATERAL (
-  SELECT DISTINCT newest.sender_id FROM (
-    SELECT x.sender_id FROM messages x
-    WHERE x.conversation_id = i.conversation_id AND x.seq > i.after AND x.seq <= i.up_to AND x.kind <> 'system'
-    ORDER BY x.seq DESC LIMIT $5) AS newest
-  WHERE newest.sender_id <> i.user_id) AS senders
-JOIN members s ON s.conversation_id = i.conversation_id AND s.user_id = senders.sender_id AND s.role <> 'blocked'
-JOIN users said ON said.user_id = senders.sender_id
+JOIN members s ON s.conversation_id = i.conversation_id AND s.user_id = passed.sender_id AND s.role <> 'blocked'
+JOIN users said ON said.user_id = passed.sender_id
+WHERE passed.sender_id <> i.user_id
 ORDER BY i.ord)sql"};
+
+const PgStatement members_of_small_statement{"members_of_small", R"sql(
+SELECT h.conversation_id, h.members_version, c.kind = 'room', c.name, m.user_id, u.name,
+       m.role IN ('owner', 'admin', 'member')
+FROM unnest($1::bigint[]) AS k(conversation_id)
+JOIN conversation_heads h ON h.conversation_id = k.conversation_id
+JOIN conversations c ON c.conversation_id = h.conversation_id AND c.member_count <= $2
+LEFT JOIN members m ON m.conversation_id = h.conversation_id
+LEFT JOIN users u ON u.user_id = m.user_id
+ORDER BY h.conversation_id, m.user_id)sql"};
 
 }  // namespace
 
@@ -221,23 +254,42 @@ std::vector<ConversationRow> conversations_of(const PgRows& rows) {
   return conversations;
 }
 
-PgQuery readers_told(const std::vector<MovedCursor>& moved, std::int64_t max,
-                     std::int64_t members_max) {
+PgQuery readers_told(const std::vector<MovedCursor>& moved, const std::vector<Listener>& listeners,
+                     std::int64_t max) {
   std::vector<std::int64_t> conversations, users, after, up_to;
+  std::set<ConversationId> wide;
   for (const auto& one : moved) {
     conversations.push_back(one.conversation.value);
     users.push_back(one.user.value);
     after.push_back(std::min(one.got > one.old_got ? one.old_got : one.got,
                              one.read > one.old_read ? one.old_read : one.read));
     up_to.push_back(std::max(one.got, one.read));
+    if (up_to.back() - after.back() > max) wide.insert(one.conversation);
+  }
+  std::vector<std::int64_t> places, names;
+  std::vector<bool> has_wide;
+  for (const auto& one : listeners) {
+    places.push_back(one.conversation.value);
+    names.push_back(one.user.value);
+    has_wide.push_back(wide.contains(one.conversation));
   }
   return {&readers_told_statement, std::move(PgParams{}
                                                  .int8s(conversations)
                                                  .int8s(users)
                                                  .int8s(after)
                                                  .int8s(up_to)
-                                                 .int8(max)
-                                                 .int8(members_max))};
+                                                 .int8s(places)
+                                                 .int8s(names)
+                                                 .booleans(has_wide)
+                                                 .int8(max))};
+}
+
+PgQuery members_of_small(const std::vector<ConversationId>& conversations,
+                         std::int64_t members_max) {
+  std::vector<std::int64_t> ids;
+  ids.reserve(conversations.size());
+  for (const auto conversation : conversations) ids.push_back(conversation.value);
+  return {&members_of_small_statement, std::move(PgParams{}.int8s(ids).int8(members_max))};
 }
 
 std::vector<ReaderRow> readers_of(const PgRows& rows) {

@@ -44,8 +44,9 @@ struct EventRow {
 };
 std::vector<EventRow> events_of(const PgRows& rows);
 
-/// What has no rev that the user could have missed, since the device (or, without one, he) was last
-/// seen: others' cursors, invitations, and that he was removed. At most `max`, oldest first.
+/// What has no rev that the user could have missed, since the device (or, without one, he) was told
+/// everything for sure: others' cursors, invitations, and that he was removed. Some of it may have
+/// been told before. At most `max`, oldest first.
 /// @param since_ever  cursors and invitations of whatever age
 PgQuery missed_events(UserId user, const std::string& device, bool since_ever, std::int64_t max);
 
@@ -72,12 +73,16 @@ struct ConversationRow {
 };
 std::vector<ConversationRow> conversations_of(const PgRows& rows);
 
-/// Those whose messages somebody has got or read now, if he may be told of (nobody of the two has
-/// blocked the other).
-/// @param max          looks at so many messages of each cursor's move at most, the newest
-/// @param members_max  nobody is told in rooms with more
-PgQuery readers_told(const std::vector<MovedCursor>& moved, std::int64_t max,
-                     std::int64_t members_max);
+/// Somebody who could be told what happens in a conversation.
+struct Listener {
+  ConversationId conversation;
+  UserId user;
+};
+/// Those of the listeners whose messages somebody has got or read now, if he may be told of (nobody
+/// of the two has blocked the other).
+/// @param max  of a move over more messages those are told who ever said something there
+PgQuery readers_told(const std::vector<MovedCursor>& moved, const std::vector<Listener>& listeners,
+                     std::int64_t max);
 struct ReaderRow {
   std::size_t moved = 0;  // its index
   std::string reader;
@@ -85,5 +90,9 @@ struct ReaderRow {
   std::string conv;  // as he calls it
 };
 std::vector<ReaderRow> readers_of(const PgRows& rows);  // ordered by `moved`
+/// The members of those among these conversations that have at most so many; rows as of
+/// members_of_stale.
+PgQuery members_of_small(const std::vector<ConversationId>& conversations,
+                         std::int64_t members_max);
 
 }  // namespace parley::sql

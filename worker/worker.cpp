@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t generations_page_size = 1'000;
 constexpr std::int64_t expire_page_size = 1'000;
+constexpr std::size_t contents_gone_max = 10'000;  // conversations that wait for being told
 constexpr std::int64_t stop_within_ms = 10'000;
 constexpr std::int64_t plugin_silent_ms = 1'500;  // it says something once a second
 constexpr std::size_t storing_is_pressed = 64;    // so many wait for being stored, at once
@@ -135,6 +136,10 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
               config.database.uri,
               config.retention.days,
               {lanes_, [this](const Changed& changed) { requests_.tell(changed); },
+               [this](ConversationId conversation) {
+                 contents_gone(conversation);
+                 tell_contents_gone();
+               },
                [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
@@ -277,7 +282,9 @@ void Worker::on_session(const link::SessionChange& change) {
     if (known == nullptr) return;
     const auto gone = *known;
     sessions_.down(down->session_no);
-    if ((gone.feeds & feed::inbox_any) != 0) attendance_.left(gone.user_id, gone.device);
+    if ((gone.feeds & feed::inbox_any) != 0) {
+      attendance_.left(gone.user_id, gone.device, gone.keep_alive_s);
+    }
     attendance_.changed(gone.user, gone.user_id);
     return;
   }
@@ -479,11 +486,34 @@ void Worker::expire_messages() {
     }
     const auto expired = sql::expired_of(result->at(0));
     if (expired.messages >= expire_page_size && database_.waiting() < 10) expire_messages();
-    const auto viewers = state_.users();
-    if (expired.conversations.empty() || viewers.empty()) return;
-    seen_.submit({sql::members_among(expired.conversations, viewers)}, [this](const auto& members) {
-      if (members) state_.expired(sql::members_among_of(members->at(0)));
-    });
+    for (const auto conversation : expired.conversations) contents_gone(conversation);
+    tell_contents_gone();
+  });
+}
+
+/// For the state topics: devices are not told of each message.
+void Worker::contents_gone(ConversationId conversation) {
+  // Beyond that it is told when something else changes there.
+  if (contents_gone_.size() < contents_gone_max) contents_gone_.insert(conversation);
+}
+
+void Worker::tell_contents_gone() {
+  if (contents_gone_.empty() || telling_contents_gone_) return;
+  const auto viewers = state_.users();
+  if (viewers.empty()) {
+    contents_gone_.clear();  // who comes is told how it is then
+    return;
+  }
+  telling_contents_gone_ = true;
+  const auto where = std::exchange(contents_gone_, {});
+  const std::vector<ConversationId> all{where.begin(), where.end()};
+  seen_.submit({sql::members_among(all, viewers)}, [this, where](const auto& members) {
+    telling_contents_gone_ = false;
+    if (members) {
+      state_.contents_gone(sql::members_among_of(members->at(0)));
+    } else {
+      contents_gone_.insert(where.begin(), where.end());  // every second again
+    }
   });
 }
 
@@ -496,6 +526,7 @@ void Worker::every_second() {
     if (!expiring_) expire_messages();
     check_clock();
   }
+  tell_contents_gone();
   second_.expires_after(std::chrono::seconds{1});
   second_.async_wait([this](const asio::error_code& error) {
     if (!error) every_second();

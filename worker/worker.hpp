@@ -5,6 +5,7 @@
 #include <asio/signal_set.hpp>
 #include <asio/steady_timer.hpp>
 #include <cstdint>
+#include <set>
 #include <string>
 
 #include "core/auto_got.hpp"
@@ -68,6 +69,8 @@ class Worker {
   void housekeeping();
   void auto_got();
   void expire_messages();
+  void contents_gone(ConversationId conversation);
+  void tell_contents_gone();
   void every_second();
   void check_clock();
   void forget_clock();
@@ -129,6 +132,8 @@ class Worker {
   bool clock_stale_ = false;  // the answer that is awaited is from before
   bool stored_ = false;       // something, since the clock was looked at
   bool degraded_ = false;
+  std::set<ConversationId> contents_gone_;  // not told to who shows their state; bounded
+  bool telling_contents_gone_ = false;
   bool pushing_generations_ = false;
   bool generations_changed_ = false;
   bool pushing_soon_ = false;

@@ -1,14 +1,16 @@
 -- What counts as unread (docs/protocol.md, "Unread"): one definition for sync, the state topics and push.
 
--- Of a member: what came after his read_seq, but for his own, the system's, deleted and expired messages. 10,000 means that
--- or more: who never reads is not to cost more with each message.
+-- Of a member: what came after his read_seq, but for his own, the system's, deleted and expired messages, and for those that
+-- are too old and whose rows go with their month; among the newest 10,000 of the conversation, as who never reads is not to
+-- cost more with each message, whoever sent them.
 CREATE FUNCTION unread_in(conversation bigint, someone bigint, read_up_to bigint) RETURNS bigint
 LANGUAGE sql STABLE AS $$
-  SELECT count(*) FROM (
-    SELECT FROM messages x
-    WHERE x.conversation_id = conversation AND x.seq > read_up_to AND x.sender_id <> someone AND x.kind <> 'system'
-      AND NOT x.deleted AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
-    LIMIT 10000) AS counted
+  SELECT count(*) FROM messages x
+  WHERE x.conversation_id = conversation
+    AND x.seq > (SELECT GREATEST(read_up_to, h.first_seq - 1, h.last_seq - 10000) FROM conversation_heads h
+                 WHERE h.conversation_id = conversation)
+    AND x.sender_id <> someone AND x.kind <> 'system'
+    AND NOT x.deleted AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())
 $$;
 
 -- One row for each conversation of a user in which something is unread.

@@ -19,6 +19,10 @@ CREATE INDEX changes_also_to ON changes (also_to, created_at) WHERE also_to IS N
 
 ALTER TABLE device_marks ADD COLUMN got_rev bigint NOT NULL DEFAULT 0;  -- events; its messages say more, perhaps
 ALTER TABLE members ADD COLUMN cursor_at timestamptz;                   -- when got_seq or read_seq rose
+-- Until when a session was there for sure, and so was told what has no rev: earlier than last_seen_at, which is when it was
+-- noticed that the last one is gone. Null: not known to have ended.
+ALTER TABLE users ADD COLUMN told_until timestamptz;  -- sessions without a device
+ALTER TABLE devices ADD COLUMN told_until timestamptz;
 
 CREATE OR REPLACE FUNCTION add_change(who asker, conversation bigint, change_kind text, about_seq bigint, what jsonb,
                                       told bigint DEFAULT NULL)
@@ -65,13 +69,18 @@ LANGUAGE sql STABLE AS $$
                                  WHERE c.conversation_id = conversation ORDER BY c.rev LIMIT 1)))
 $$;
 
--- The rev of this message: who holds it was told what has a smaller one.
+-- The rev of this message: who holds it was told what has a smaller one. Its own row, if it has one, is the first with its seq;
+-- else it lies behind the last row before it, as revs and seqs rise together.
+CREATE INDEX changes_last_seq ON changes (conversation_id, last_seq, rev);
 CREATE FUNCTION rev_at(conversation bigint, message_seq bigint) RETURNS bigint
 LANGUAGE sql STABLE AS $$
-  SELECT COALESCE((SELECT c.rev + message_seq - c.last_seq FROM changes c
-                   WHERE c.conversation_id = conversation
-                     AND (c.last_seq < message_seq OR (c.last_seq = message_seq AND c.is_message))
-                   ORDER BY c.rev DESC LIMIT 1), message_seq)
+  SELECT COALESCE((SELECT own.rev FROM (SELECT c.rev, c.is_message FROM changes c
+                                        WHERE c.conversation_id = conversation AND c.last_seq = message_seq
+                                        ORDER BY c.rev LIMIT 1) AS own WHERE own.is_message),
+                  (SELECT c.rev + message_seq - c.last_seq FROM changes c
+                   WHERE c.conversation_id = conversation AND c.last_seq < message_seq
+                   ORDER BY c.last_seq DESC, c.rev DESC LIMIT 1),
+                  message_seq)
 $$;
 
 -- What a user calls his conversations.
@@ -99,8 +108,18 @@ RETURNS TABLE (low bigint, high bigint) LANGUAGE sql STABLE AS $$
   WHERE h.conversation_id = conversation AND r.low <= r.high
 $$;
 
+-- What a device holds, or all of his devices (null). Locked in the order in which marks rise.
+CREATE FUNCTION forget_marks(someone bigint, its_name text) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM FROM device_marks d WHERE d.user_id = someone AND (its_name IS NULL OR d.device = its_name)
+  ORDER BY d.device, d.conversation_id FOR UPDATE;
+  DELETE FROM device_marks d WHERE d.user_id = someone AND (its_name IS NULL OR d.device = its_name);
+END $$;
+
 -- Puts a device exactly where it says it is; what it does not name it does not hold. From now on it confirms. One row
--- for each conversation that it names and is in: up to where it holds it. Without a device only says so.
+-- for each conversation that it names and is in: up to where it holds it. Without a device only says so. A mark that has risen
+-- meanwhile is put back, too: it gets something once more.
 CREATE FUNCTION place_device(someone bigint, its_name text, convs text[], revs bigint[])
 RETURNS TABLE (conversation_id bigint, got_seq bigint, got_rev bigint)
 LANGUAGE plpgsql AS $$
@@ -110,7 +129,7 @@ BEGIN
   IF its_name <> '' THEN
     INSERT INTO devices (user_id, device, confirms) VALUES (someone, its_name, true)
     ON CONFLICT (user_id, device) DO UPDATE SET confirms = true;
-    DELETE FROM device_marks d WHERE d.user_id = someone AND d.device = its_name;
+    PERFORM forget_marks(someone, its_name);
   END IF;
   FOR conversation_id, got_seq, got_rev IN
     SELECT h.conversation_id, GREATEST(seq_at(h.conversation_id, LEAST(i.rev, h.last_rev)), 0), LEAST(i.rev, h.last_rev)
@@ -118,16 +137,35 @@ BEGIN
           FROM unnest(convs, revs) AS listed(conv, rev) GROUP BY 1) AS i
     JOIN members m ON m.conversation_id = i.id AND m.user_id = someone
     JOIN conversation_heads h ON h.conversation_id = i.id
+    ORDER BY h.conversation_id
   LOOP
     IF its_name <> '' THEN
       INSERT INTO device_marks (user_id, device, conversation_id, got_seq, got_rev)
-      VALUES (someone, its_name, conversation_id, got_seq, got_rev);
+      VALUES (someone, its_name, conversation_id, got_seq, got_rev)
+      ON CONFLICT (user_id, device, conversation_id) DO UPDATE SET got_seq = EXCLUDED.got_seq, got_rev = EXCLUDED.got_rev;
     END IF;
     RETURN NEXT;
   END LOOP;
 END $$;
 
--- As before, and of two of whom one has blocked the other neither is told what the other one has read.
+-- How many names a list in an answer has at most: of a room with 100,000 members it would be megabytes.
+CREATE FUNCTION names_listed() RETURNS bigint
+LANGUAGE sql IMMUTABLE AS $$ SELECT 5000 $$;
+
+-- As before, and in a larger room of those who lead it all, and of the others the first by name.
+CREATE OR REPLACE FUNCTION do_room_get(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF role_of(conversation, who.user_id) IS NULL THEN RETURN refused('NOT_MEMBER', 'you are not in this room'); END IF;
+  RETURN done(jsonb_build_object(
+    'room', room_json(conversation, who.user_id),
+    'members', (SELECT jsonb_agg(jsonb_build_object('user', listed.name, 'role', listed.role) ORDER BY listed.name)
+                FROM (SELECT u.name, m.role FROM members m JOIN users u ON u.user_id = m.user_id
+                      WHERE m.conversation_id = conversation
+                      ORDER BY m.role IN ('owner', 'admin') DESC, u.name LIMIT names_listed()) AS listed)));
+END $$;
+
+-- As before; of two of whom one has blocked the other neither is told what the other one has read; and each list has the first by name.
 CREATE OR REPLACE FUNCTION do_receipts(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -143,16 +181,18 @@ BEGIN
   IF NOT FOUND THEN RETURN refused('NOT_FOUND', 'there is no such message'); END IF;
   RETURN (
     SELECT done(jsonb_build_object(
-      'got', COALESCE(jsonb_agg(name ORDER BY name) FILTER (WHERE got AND NOT has_read), '[]'),
-      'read', COALESCE(jsonb_agg(name ORDER BY name) FILTER (WHERE has_read), '[]'),
-      'pending', COALESCE(jsonb_agg(name ORDER BY name) FILTER (WHERE NOT got AND NOT has_read), '[]')))
-    FROM (
-      SELECT u.name, bool_or(COALESCE(p.got_seq, m.got_seq) >= wanted) AS got,
-             bool_or(COALESCE(p.read_seq, m.read_seq) >= wanted) AS has_read
+      'got', COALESCE(jsonb_agg(name ORDER BY name) FILTER (WHERE mark = 'got'), '[]'),
+      'read', COALESCE(jsonb_agg(name ORDER BY name) FILTER (WHERE mark = 'read'), '[]'),
+      'pending', COALESCE(jsonb_agg(name ORDER BY name) FILTER (WHERE mark = 'pending'), '[]')))
+    FROM (SELECT there.*, row_number() OVER (PARTITION BY mark ORDER BY name) AS place FROM (
+      SELECT u.name, CASE WHEN bool_or(COALESCE(p.read_seq, m.read_seq) >= wanted) THEN 'read'
+                          WHEN bool_or(COALESCE(p.got_seq, m.got_seq) >= wanted) THEN 'got'
+                          WHEN NOT bool_or(COALESCE(p.got_seq, m.got_seq) >= wanted) THEN 'pending' END AS mark
       FROM membership_periods p
       JOIN users u ON u.user_id = p.user_id
       LEFT JOIN members m ON p.left_seq IS NULL AND m.conversation_id = conversation AND m.user_id = p.user_id
       WHERE p.conversation_id = conversation AND p.user_id <> it.sender_id AND m.role IS DISTINCT FROM 'blocked'
         AND wanted > p.since_seq AND (p.left_seq IS NULL OR wanted <= p.left_seq)
-      GROUP BY u.name) AS there);
+      GROUP BY u.name) AS there) AS placed
+    WHERE place <= names_listed());
 END $$;

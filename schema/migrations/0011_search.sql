@@ -228,8 +228,9 @@ BEGIN
 END $$;
 
 -- Takes the contents out of at most `most` messages that have expired, and what hangs on them. The rows stay: seq has no gaps, and a
--- repeat of a request id is still known. Step by step, as each step sees what was committed while the messages were waited for,
--- and what comes later finds them deleted. Gives how many it were, in which conversations.
+-- repeat of a request id is still known. What somebody else has in his hands, in an order of his own, comes the next time. Step by
+-- step, as each step sees what those have done who had the messages before, and who comes later finds them deleted. Gives how many it
+-- were, in which conversations.
 CREATE FUNCTION expire_messages(most bigint) RETURNS TABLE (conversation_id bigint, messages bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -240,13 +241,10 @@ BEGIN
   WITH old AS MATERIALIZED (
     SELECT x.conversation_id, x.seq, x.created_at FROM messages x
     WHERE x.expires_at <= statement_timestamp() AND NOT x.deleted ORDER BY x.expires_at LIMIT most
-  ), locked AS MATERIALIZED (
-    SELECT x.conversation_id, x.seq, x.created_at
-    FROM old JOIN messages x ON x.conversation_id = old.conversation_id AND x.seq = old.seq AND x.created_at = old.created_at
-    WHERE NOT x.deleted ORDER BY x.conversation_id, x.seq FOR NO KEY UPDATE OF x
+    FOR NO KEY UPDATE SKIP LOCKED
   ), gone AS (
-    UPDATE messages x SET body = '', extra = NULL, edited_mentions = NULL, deleted = true FROM locked
-    WHERE x.conversation_id = locked.conversation_id AND x.seq = locked.seq AND x.created_at = locked.created_at
+    UPDATE messages x SET body = '', extra = NULL, edited_mentions = NULL, deleted = true FROM old
+    WHERE x.conversation_id = old.conversation_id AND x.seq = old.seq AND x.created_at = old.created_at
     RETURNING x.conversation_id, x.seq)
   SELECT array_agg(gone.conversation_id), array_agg(gone.seq) INTO convs, seqs FROM gone;
   IF convs IS NOT NULL THEN

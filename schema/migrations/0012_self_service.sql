@@ -67,7 +67,7 @@ BEGIN
   INSERT INTO removed_devices AS r VALUES (who.user_id, wanted, generation_of(who.user_id, wanted) + 1)
   ON CONFLICT (user_id, device) DO UPDATE SET generation = EXCLUDED.generation;
   DELETE FROM devices d WHERE d.user_id = who.user_id AND d.device = wanted;
-  DELETE FROM device_marks m WHERE m.user_id = who.user_id AND m.device = wanted;
+  PERFORM forget_marks(who.user_id, wanted);
   RETURN done();
 END $$;
 
@@ -128,6 +128,115 @@ BEGIN
     RETURN NULL;
   END IF;
   RETURN token_generation(someone, its_name, of_device);
+END $$;
+
+-- ---- who may write to whom, with several at it at the same time ----
+
+-- As before, in one piece: a function that is called in here would be planned again at each call.
+CREATE OR REPLACE FUNCTION direct_role(side bigint, other bigint) RETURNS text
+LANGUAGE sql STABLE AS $$
+  SELECT CASE WHEN side = other THEN 'member'
+              WHEN EXISTS (SELECT FROM blocks b WHERE b.user_id = side AND b.blocked_id = other) THEN 'blocked'
+              WHEN u.write_to_me = 'contacts'
+                   AND NOT EXISTS (SELECT FROM contacts k WHERE k.user_id = side AND k.other_id = other AND k.state = 'friend')
+              THEN 'stranger'
+              ELSE 'member' END
+  FROM users u WHERE u.user_id = side
+$$;
+
+-- Before something that direct_role looks at changes. Who makes a conversation holds both users, so this waits for him and then
+-- finds it; or he waits, and finds the change. FOR UPDATE, as he takes no more than FOR KEY SHARE: when somebody was last seen
+-- disturbs neither.
+CREATE FUNCTION lock_settings(someone bigint) RETURNS void
+LANGUAGE sql AS $$ SELECT FROM users u WHERE u.user_id = someone FOR UPDATE $$;
+
+-- What `side` lets the others do, in those of these conversations of two where it is another by now. The caller has locked his
+-- settings. Rows are locked in the order of all others: heads by conversation, as the lanes do, then members by their key, as
+-- cursors do. Who has erased himself stays as he is.
+CREATE FUNCTION renew_direct_roles(side bigint, among bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+  stale  bigint[];
+  others bigint[];
+  roles  text[];
+BEGIN
+  SELECT array_agg(m.conversation_id), array_agg(m.user_id), array_agg(wanted.role) INTO stale, others, roles
+  FROM members m CROSS JOIN LATERAL (SELECT direct_role(side, m.user_id) AS role OFFSET 0) AS wanted
+  WHERE m.conversation_id = ANY (among) AND m.user_id <> side AND m.role <> 'readonly' AND m.role <> wanted.role;
+  IF stale IS NULL THEN RETURN; END IF;
+  PERFORM FROM conversation_heads h WHERE h.conversation_id = ANY (stale) ORDER BY h.conversation_id FOR NO KEY UPDATE;
+  PERFORM FROM unnest(stale, others) AS i(conversation, other)
+  JOIN members m ON m.conversation_id = i.conversation AND m.user_id = i.other
+  ORDER BY m.conversation_id, m.user_id FOR NO KEY UPDATE OF m;
+  UPDATE members m SET role = i.role FROM unnest(stale, others, roles) AS i(conversation, other, role)
+  WHERE m.conversation_id = i.conversation AND m.user_id = i.other AND m.role <> 'readonly';
+  UPDATE conversation_heads h SET members_version = members_version + 1 WHERE h.conversation_id = ANY (stale);
+END $$;
+CREATE OR REPLACE FUNCTION renew_direct_roles(side bigint, only_with bigint) RETURNS void
+LANGUAGE sql AS $$
+  SELECT renew_direct_roles(side, ARRAY(SELECT p.conversation_id FROM direct_pairs p
+                                        WHERE p.user_lo = LEAST(side, only_with) AND p.user_hi = GREATEST(side, only_with)))
+$$;
+CREATE OR REPLACE FUNCTION renew_direct_roles(side bigint) RETURNS void
+LANGUAGE sql AS $$
+  SELECT renew_direct_roles(side, ARRAY(SELECT p.conversation_id FROM direct_pairs p WHERE p.user_lo = side
+                                        UNION ALL
+                                        SELECT p.conversation_id FROM direct_pairs p WHERE p.user_hi = side))
+$$;
+DROP FUNCTION renew_direct_role(bigint, bigint, bigint);
+
+CREATE OR REPLACE FUNCTION do_me_set(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  before text;
+BEGIN
+  IF octet_length(request->>'display_name') > 256 OR octet_length(request->>'about') > 4096 THEN
+    RETURN refused('TOO_LARGE', 'display_name has at most 256 bytes, about 4096');
+  END IF;
+  IF request->>'write_to_me' NOT IN ('everyone', 'contacts') OR request->>'add_to_rooms' NOT IN ('everyone', 'contacts')
+     OR request->>'last_seen_to' NOT IN ('everyone', 'contacts', 'nobody') THEN
+    RETURN refused('BAD_PAYLOAD', 'everyone or contacts; last_seen_to also nobody');
+  END IF;
+  PERFORM lock_settings(who.user_id);
+  before := (SELECT write_to_me FROM users WHERE user_id = who.user_id);
+  UPDATE users SET
+    display_name = COALESCE(request->>'display_name', display_name), about = COALESCE(request->>'about', about),
+    write_to_me = COALESCE(request->>'write_to_me', write_to_me),
+    add_to_rooms = COALESCE(request->>'add_to_rooms', add_to_rooms),
+    last_seen_to = COALESCE(request->>'last_seen_to', last_seen_to),
+    searchable = COALESCE((request->>'searchable')::boolean, searchable)
+  WHERE user_id = who.user_id;
+  IF request->>'write_to_me' <> before THEN PERFORM renew_direct_roles(who.user_id); END IF;
+  RETURN done(profile_json(who.user_id));
+END $$;
+
+-- As before, and what there is between the two holds still for who makes their conversation. One of them is enough, as he
+-- holds both.
+CREATE OR REPLACE FUNCTION must_be_other(who asker, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF user_named(request->>'user') IS NULL THEN RETURN refused('USER_NOT_FOUND', 'there is no such user'); END IF;
+  IF user_named(request->>'user') = who.user_id THEN RETURN refused('FORBIDDEN', 'that is you'); END IF;
+  PERFORM lock_pair(who.user_id, user_named(request->>'user'));
+  PERFORM lock_settings(who.user_id);
+  RETURN NULL;
+END $$;
+
+-- As before; who is removed is locked first in the order in which cursors rise, whatever the order of the names: members by
+-- their key, then marks.
+CREATE OR REPLACE FUNCTION do_room_kick(who asker, conversation bigint, request jsonb) RETURNS outcome
+LANGUAGE plpgsql AS $$
+DECLARE
+  bad    outcome := must_lead(who, conversation);
+  wanted bigint[];
+BEGIN
+  IF bad IS NOT NULL THEN RETURN bad; END IF;
+  wanted := ARRAY(SELECT user_named(u) FROM unnest(texts(request->'users')) AS u LIMIT 1000);
+  PERFORM FROM members m WHERE m.conversation_id = conversation AND m.user_id = ANY (wanted) ORDER BY m.user_id FOR UPDATE;
+  PERFORM FROM devices v
+  JOIN device_marks d ON d.user_id = v.user_id AND d.device = v.device AND d.conversation_id = conversation
+  WHERE v.user_id = ANY (wanted) ORDER BY d.user_id, d.device FOR UPDATE OF d;
+  RETURN for_each_user(who, conversation, request, 'kick_one');
 END $$;
 
 -- ---- what is kept about somebody, as lines of JSON with one member each ----
@@ -212,11 +321,16 @@ BEGIN
     RETURN refused('BAD_PAYLOAD', 'confirm with your own name: there is no way back');
   END IF;
   PERFORM lock_devices(who.user_id);
+  PERFORM lock_settings(who.user_id);
   UPDATE names SET retired_at = now() WHERE name = who.name AND kind = 'user';
   UPDATE users SET disabled_at = now(), generation = generation + 1, display_name = '', about = '', searchable = false,
-                   write_to_me = 'contacts', add_to_rooms = 'contacts', last_seen_to = 'nobody', last_seen_at = NULL
+                   write_to_me = 'contacts', add_to_rooms = 'contacts', last_seen_to = 'nobody', last_seen_at = NULL,
+                   told_until = NULL
   WHERE user_id = who.user_id;
-  -- Who wants to write to him is told so; what he may have sent at the last moment is refused.
+  -- Who wants to write to him is told so; what he may have sent at the last moment is refused. In the order in which cursors rise.
+  PERFORM FROM direct_pairs p JOIN members m ON m.conversation_id = p.conversation_id
+  WHERE p.user_lo = who.user_id OR p.user_hi = who.user_id
+  ORDER BY m.conversation_id, m.user_id FOR NO KEY UPDATE OF m;
   UPDATE members m SET role = CASE WHEN m.user_id = who.user_id THEN 'readonly' ELSE 'blocked' END
   FROM direct_pairs p
   WHERE (p.user_lo = who.user_id OR p.user_hi = who.user_id) AND m.conversation_id = p.conversation_id;
@@ -224,7 +338,7 @@ BEGIN
   DELETE FROM blocks b WHERE b.user_id = who.user_id OR b.blocked_id = who.user_id;
   DELETE FROM devices d WHERE d.user_id = who.user_id;
   DELETE FROM removed_devices r WHERE r.user_id = who.user_id;
-  DELETE FROM device_marks d WHERE d.user_id = who.user_id;
+  PERFORM forget_marks(who.user_id, NULL);
   DELETE FROM invitations i WHERE i.user_id = who.user_id;
   INSERT INTO erasures (user_id, name) VALUES (who.user_id, who.name) ON CONFLICT DO NOTHING;
   RETURN done();
@@ -281,8 +395,9 @@ BEGIN
   RETURN done();
 END $$;
 
--- Takes the contents of one stretch of one conversation away. The rows stay: seq has no gaps. Gives whether there is more to do.
-CREATE FUNCTION erase_contents(most bigint) RETURNS boolean
+-- Takes the contents of one stretch of one conversation away. The rows stay: seq has no gaps. Gives whether there is more to do,
+-- and the conversation if something in it is gone now.
+CREATE FUNCTION erase_contents(most bigint, OUT more boolean, OUT changed bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
   it      erasures;
@@ -290,8 +405,9 @@ DECLARE
   up_to   bigint;
   gone    bigint[];
 BEGIN
+  more := false;
   SELECT e.* INTO it FROM erasures e WHERE e.user_id = erasure_of_contents() FOR UPDATE;
-  IF NOT FOUND THEN RETURN false; END IF;
+  IF NOT FOUND THEN RETURN; END IF;
   PERFORM lock_search();
   SELECT p.conversation_id INTO present FROM membership_periods p
   WHERE p.user_id = it.user_id AND p.conversation_id >= it.conversation_id ORDER BY p.conversation_id LIMIT 1;
@@ -305,7 +421,8 @@ BEGIN
     DELETE FROM removed_devices r WHERE r.user_id = it.user_id;
     DELETE FROM device_marks d WHERE d.user_id = it.user_id;
     DELETE FROM erasures e WHERE e.user_id = it.user_id;
-    RETURN EXISTS (SELECT FROM erasures e WHERE e.next_at <= now());
+    more := EXISTS (SELECT FROM erasures e WHERE e.next_at <= now());
+    RETURN;
   END IF;
   -- In the order in which requests about a message take them: the head, the message, what hangs on it, its changes.
   PERFORM FROM conversation_heads h WHERE h.conversation_id = present FOR NO KEY UPDATE;
@@ -331,7 +448,8 @@ BEGIN
   ELSE
     UPDATE erasures e SET conversation_id = present, seq = up_to WHERE e.user_id = it.user_id;
   END IF;
-  RETURN true;
+  more := true;
+  IF cardinality(gone) > 0 THEN changed := present; END IF;
 END $$;
 
 -- As before; only who erases himself is not there any more while he leaves his rooms.

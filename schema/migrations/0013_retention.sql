@@ -64,9 +64,10 @@ LANGUAGE sql STABLE AS $$
   WHERE i.inhparent = 'messages'::regclass AND c.relname ~ '^messages_[0-9]{4}_[0-9]{2}$'
 $$;
 
--- One step through the conversations of a partition, behind `after`: looks at many, but changes one. Gives where it goes on;
--- below 0: there are no more.
-CREATE FUNCTION cut_partition(part text, cutoff timestamptz, after bigint, most bigint, with_rows boolean) RETURNS bigint
+-- One step through the conversations of a partition, behind `after`: looks at many, but changes one, and says which. Gives where
+-- it goes on; below 0: there are no more.
+CREATE FUNCTION cut_partition(part text, cutoff timestamptz, after bigint, most bigint, with_rows boolean,
+                              OUT onward bigint, OUT changed bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
   here bigint := after;
@@ -74,10 +75,14 @@ BEGIN
   FOR i IN 1 .. 200 LOOP
     EXECUTE format('SELECT conversation_id FROM %I WHERE conversation_id > $1 ORDER BY conversation_id LIMIT 1', part)
     INTO here USING here;
-    IF here IS NULL THEN RETURN -1; END IF;
-    IF cut_old(here, cutoff, most, with_rows) > 0 THEN RETURN here - 1; END IF;  -- perhaps there is more
+    onward := COALESCE(here, -1);
+    IF here IS NULL THEN RETURN; END IF;
+    IF cut_old(here, cutoff, most, with_rows) > 0 THEN
+      onward := here - 1;  -- perhaps there is more
+      changed := here;
+      RETURN;
+    END IF;
   END LOOP;
-  RETURN here;
 END $$;
 
 CREATE FUNCTION drop_message_partition(part text) RETURNS void
@@ -87,32 +92,38 @@ BEGIN
 END $$;
 
 -- The messages of everybody that are older than `days`. `phase` is 'partitions' (of months that are over), then 'rows' (of the
--- month in which the border lies), then 'rooms', with their own days. Gives where the phase goes on; below 0: it is through.
-CREATE FUNCTION retention_step(phase text, days bigint, after bigint, most bigint) RETURNS bigint
+-- month in which the border lies), then 'rooms', with their own days. Gives where the phase goes on, below 0: it is through; and the
+-- conversation in which something is gone now, if there is one.
+CREATE FUNCTION retention_step(phase text, days bigint, after bigint, most bigint, OUT onward bigint, OUT changed bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
   border timestamptz := retention_cutoff(days);
   it     record;
-  onward bigint;
 BEGIN
+  onward := -1;
   IF phase = 'rooms' THEN
     FOR it IN SELECT c.conversation_id, c.retention_days FROM conversations c
               WHERE c.retention_days IS NOT NULL AND c.conversation_id > after ORDER BY c.conversation_id LIMIT 200 LOOP
       onward := it.conversation_id;
-      IF cut_old(onward, retention_cutoff(it.retention_days), most, true) > 0 THEN RETURN onward - 1; END IF;
+      IF cut_old(onward, retention_cutoff(it.retention_days), most, true) > 0 THEN
+        changed := onward;
+        onward := onward - 1;
+        RETURN;
+      END IF;
     END LOOP;
-    RETURN COALESCE(onward, -1);
+    RETURN;
   END IF;
-  IF days = 0 THEN RETURN -1; END IF;
+  IF days = 0 THEN RETURN; END IF;
   IF phase = 'partitions' THEN
     SELECT p.part, p.next_month INTO it FROM message_partitions() p WHERE p.next_month <= border ORDER BY p.first_day LIMIT 1;
   ELSE
     SELECT p.part, p.next_month INTO it FROM message_partitions() p
     WHERE p.first_day < border AND p.next_month > border LIMIT 1;
   END IF;
-  IF it IS NULL THEN RETURN -1; END IF;
-  onward := cut_partition(it.part, LEAST(border, it.next_month), after, most, phase = 'rows');
-  IF onward >= 0 OR phase = 'rows' THEN RETURN onward; END IF;
+  IF it IS NULL THEN RETURN; END IF;
+  SELECT c.onward, c.changed INTO onward, changed
+  FROM cut_partition(it.part, LEAST(border, it.next_month), after, most, phase = 'rows') AS c;
+  IF onward >= 0 OR phase = 'rows' THEN RETURN; END IF;
   PERFORM drop_message_partition(it.part);
-  RETURN 0;  -- the next month, if there is one
+  onward := 0;  -- the next month, if there is one
 END $$;

@@ -75,6 +75,70 @@ TEST_CASE("receipt: one for each member of a room and move, and only to those wh
   CHECK(dave.mqtt.drain().empty());
 }
 
+TEST_CASE("receipt: everybody hears it whose messages a mark has passed, however many came later") {
+  Instance instance{"alice", "bob", "carol", "dave"};
+  instance.room("ops", {"alice", "bob", "carol", "dave"});
+  Person alice = instance.person("alice");
+  Person carol = instance.person("carol");
+  Person dave = instance.person("dave");
+  for (Person* person : {&alice, &carol, &dave}) person->listen({"ack/+", "event.json/+"});
+  CHECK(alice.send("ops", "first of all") == "stored 1");
+  for (int i = 2; i <= 300; ++i) {
+    carol.mqtt.publish_soon({.topic = carol.topic("send/ops"), .payload = "more", .qos = 1});
+  }
+  CHECK(carol.send("ops", "last", "last") == "stored 301");
+  instance.person("bob").publish("read/ops", "301");
+  CHECK(next(alice, "ops")["receipt"] == receipt("bob", 301, 301));
+  CHECK(next(carol, "ops")["receipt"] == receipt("bob", 301, 301));
+  instance.settle();
+  CHECK(dave.mqtt.drain().empty());  // has never said anything there
+}
+
+TEST_CASE("receipt: moves of which nobody is to be told keep nobody waiting") {
+  constexpr int rooms = 4'000;
+  Instance instance{"sensor", "bob", "carol", "dave", "erin"};
+  auto& database = instance.database();
+  database.query(
+      "WITH fresh AS (SELECT nextval('conversation_ids') AS id, 'r' || n AS name"
+      "               FROM generate_series(1, $1::int) AS n),"
+      " named AS (INSERT INTO names (name, kind, id) SELECT name, 'room', id FROM fresh),"
+      " head AS (INSERT INTO conversation_heads (conversation_id) SELECT id FROM fresh)"
+      " INSERT INTO conversations (conversation_id, kind, name, title)"
+      " SELECT id, 'room', name, name FROM fresh",
+      {std::to_string(rooms)});
+  database.query(
+      "SELECT enter_room(c.conversation_id, u.user_id, 'member') FROM conversations c, users u"
+      " WHERE u.name IN ('sensor', 'bob', 'erin')");
+  Person sensor = instance.person("sensor");
+  Person bob = instance.person("bob");
+  Person carol = instance.person("carol");
+  Person dave = instance.person("dave");
+  Person erin = instance.person("erin");  // listens, but it is not hers that is read
+  sensor.listen({"ack/+"});
+  erin.listen({"event.json/+"});
+  carol.listen({"ack/+", "event.json/+"});
+  for (int i = 1; i <= rooms; ++i) {
+    sensor.mqtt.publish_soon(
+        {.topic = sensor.topic(with_number("send/r", i)), .payload = "21.5", .qos = 1});
+  }
+  REQUIRE(sensor.mqtt.await_answers());
+  eventually("all of it is stored",
+             [&] { return database.number("SELECT count(*) FROM messages") == rooms; });
+  CHECK(carol.send("dave", "hello") == "stored 1");
+  for (int i = 1; i <= rooms; ++i) {
+    bob.mqtt.publish_soon({.topic = bob.topic(with_number("read/r", i)), .payload = "1", .qos = 1});
+  }
+  REQUIRE(bob.mqtt.await_answers());
+  eventually("all of it is read", [&] {
+    return database.number("SELECT count(*) FROM members WHERE read_seq = 1") >= rooms;
+  });
+  dave.publish("read/carol", "1");
+  const Deadline soon{slowed(Milliseconds{5'000})};
+  CHECK(Json::parse(carol.expect_text("event.json/dave", soon))["receipt"] ==
+        receipt("dave", 1, 1));
+  CHECK(erin.mqtt.drain().empty());
+}
+
 TEST_CASE("receipt: who was away hears it when he is back") {
   Instance instance{"alice", "bob"};
   {
@@ -89,6 +153,69 @@ TEST_CASE("receipt: who was away hears it when he is back") {
   phone.listen({"re.json/+", "inbox/+", "event.json/+"});
   CHECK(next(phone, "bob")["receipt"] == receipt("bob", 1, 1));
   done(ask(phone, "sync", Json::object()));
+  CHECK(next(phone, "bob")["receipt"] == receipt("bob", 1, 1));
+}
+
+TEST_CASE("receipt: who was away hears it, also if nobody saw him go") {
+  Instance instance{"alice", "bob"};
+  auto& database = instance.database();
+  {
+    Person phone = fresh_device(instance, "alice", "phone");
+    phone.listen({"ack/+", "inbox/+", "event.json/+"});
+    CHECK(phone.send("bob", "hello") == "stored 1");
+    eventually("the phone is known",
+               [&] { return database.number("SELECT count(*) FROM devices") == 1; });
+    instance.kill_worker();
+  }
+  database.query("UPDATE devices SET created_at = now() - interval '2 hours'");
+  instance.start_worker();
+  instance.person("bob").publish("read/alice", "1");
+  instance.settle();
+  database.query("UPDATE members SET cursor_at = now() - interval '1 hour' WHERE read_seq > 0");
+  Person phone = fresh_device(instance, "alice", "phone");
+  phone.listen({"inbox/+", "event.json/+"});
+  CHECK(next(phone, "bob")["receipt"] == receipt("bob", 1, 1));
+}
+
+TEST_CASE("receipt: who was away hears what happened before it was noticed that he is gone") {
+  Instance instance{"alice", "bob"};
+  auto& database = instance.database();
+  std::string seen = "-infinity";
+  const auto gone = [&] {
+    const auto now = [&] {
+      return database.value("SELECT COALESCE(max(last_seen_at), '-infinity') FROM devices");
+    };
+    eventually("it is written when the phone was seen", [&] { return now() != seen; });
+    seen = now();
+  };
+  const auto read_before = [&](int seconds) {
+    database.query(
+        "UPDATE members SET cursor_at = $1::timestamptz - make_interval(secs => $2)"
+        " WHERE read_seq > 0",
+        {seen, std::to_string(seconds)});
+  };
+  {
+    Person phone = fresh_device(instance, "alice", "phone");
+    phone.listen({"ack/+", "inbox/+", "event.json/+"});
+    CHECK(phone.send("bob", "hello") == "stored 1");
+    eventually("the phone is known",
+               [&] { return database.number("SELECT count(*) FROM devices") == 1; });
+  }
+  gone();
+  instance.person("bob").publish("read/alice", "1");
+  instance.settle();
+  // With a keep-alive of 60 s a dead connection is there for 90 s more; a minute is for the clocks.
+  read_before(160);
+  {
+    Person phone = fresh_device(instance, "alice", "phone");
+    phone.listen({"inbox/+", "event.json/+"});
+    instance.settle();
+    CHECK(phone.mqtt.drain().empty());
+  }
+  gone();
+  read_before(140);
+  Person phone = fresh_device(instance, "alice", "phone");
+  phone.listen({"inbox/+", "event.json/+"});
   CHECK(next(phone, "bob")["receipt"] == receipt("bob", 1, 1));
 }
 

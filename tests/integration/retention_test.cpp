@@ -124,3 +124,25 @@ TEST_CASE("retention: what is younger than repeats are recognised by stays") {
   rooms.left_from(2);
   CHECK(rooms.alice.send("ops", "word 3", "id3") == "stored 3");
 }
+
+TEST_CASE("retention: who has subscribed how a room stands is told what is left") {
+  int days = 0;
+  SUBCASE("row by row") { days = 31; }
+  SUBCASE("with its month, whose partition goes later") { days = 400; }
+  Rooms rooms{"[retention]\ndays = 30\n"};
+  auto& database = rooms.instance.database();
+  age(rooms.instance, "ops", 6, days);
+  age(rooms.instance, "kept", 1, 1);
+  database.query("BEGIN");
+  database.query("SELECT FROM conversation_heads FOR UPDATE");  // retention waits for it
+  rooms.instance.start_worker();
+  Person bob = rooms.instance.person("bob");
+  bob.listen({"state/#"});
+  CHECK(bob.expect_text("state/unread") == "7");
+  CHECK(Json::parse(bob.expect_text("state/conv/ops"))["last"]["text"] == "word 6");
+  database.query("COMMIT");
+  CHECK(bob.expect_text("state/unread") == "1");
+  const Json ops = Json::parse(bob.expect_text("state/conv/ops"));
+  CHECK(ops["unread"] == 0);
+  CHECK(ops["last"] == nullptr);
+}

@@ -274,6 +274,14 @@ TEST_CASE("state: the total is the sum, whatever happens to what is unread") {
     expect_total(screen, bob, "3");
     CHECK(Json::parse(shown(bob, {"state/conv/alice"}).at("conv/alice"))["last"]["text"] == "bob?");
   }
+  SUBCASE("who said it erases himself") {
+    done(ask(screen.alice, "me.erase", {{"confirm", "alice"}}));
+    CHECK(conv_until(bob, "alice", "/last", nullptr)["unread"] == 0);
+    expect_total(screen, bob, "1");
+    done(ask(screen.carol, "me.erase", {{"confirm", "carol"}}));
+    CHECK(conv_until(bob, "ops", "/last/text", "* carol left")["unread"] == 0);
+    expect_total(screen, bob, "0");
+  }
   SUBCASE("the room is left") {
     done(ask(bob, "room.leave", {{"room", "ops"}}));
     expect_total(screen, bob, "2");

@@ -148,13 +148,14 @@ PgRows Database::execute(const PgQuery& query) {
   if (name == "generations_page") return Rows{4}.done();  // nobody is revoked
   if (name == "user_last_seen" || name == "device_last_seen") return nothing();
   if (name == "expire_messages") return Rows{1}.done();
+  if (name == "lock_new_pairs") return Rows{1}.row().int8(0).done();  // one job after the other
   if (name == "presence_audience") return Rows{2}.done();
   // Nothing of it is searched.
   if (name == "heads_behind" || name == "index_next") return Rows{2}.done();
   // Nobody is erased, and nothing is too old.
   if (name == "erasure_room") return Rows{3}.done();
-  if (name == "erase_contents" || name == "retention_step")
-    return Rows{1}.row().int8(name == "erase_contents" ? 0 : -1).done();
+  if (name == "erase_contents") return Rows{2}.row().boolean(false).null().done();
+  if (name == "retention_step") return Rows{2}.row().int8(-1).null().done();
   if (name == "limit_chores" || name == "postpone_erasure") return nothing();
   if (name == "limit_indexing") return nothing();
   if (name == "newest_message") return Rows{1}.row().null().done();  // no clock here runs wrong
