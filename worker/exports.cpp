@@ -19,6 +19,7 @@ using Json = nlohmann::json;
 constexpr std::size_t exports_max = 4;
 constexpr std::size_t page_bytes_max = 120 * 1024;  // of lines as JSON; one line always fits
 constexpr std::int64_t messages_max = 100;          // read at once
+constexpr std::int64_t look_max = 10'000;           // seqs, for these
 /// One page each: slow enough for whoever takes a few megabytes a second from the broker.
 constexpr auto every = std::chrono::milliseconds{50};
 constexpr Seq end_of_time = std::numeric_limits<std::int32_t>::max();
@@ -148,7 +149,7 @@ void Exports::read_messages(const Shared& run) {
   range.max = messages_max;
   std::vector<PgQuery> queries;
   queries.push_back(sql::is_member(range.conversation, range.user));
-  queries.push_back(sql::message_range(range));
+  queries.push_back(sql::message_page(range, look_max));
   ask(run, std::move(queries), [this, run](const std::vector<PgRows>& results) {
     if (sql::is_member_of(results.at(0))) {
       got_messages(run, results.at(1));
@@ -160,16 +161,19 @@ void Exports::read_messages(const Shared& run) {
 }
 
 void Exports::got_messages(const Shared& run, const PgRows& rows) {
-  const auto messages = sql::messages_of(rows);
+  const auto page = sql::message_page_of(rows);
   const auto& now_in = run->left.front();
-  for (const auto& row : messages) {
+  for (const auto& row : page.messages) {
     auto message = stored_message(now_in.conversation, row).message;
     message.conv = now_in.conv;
     add_line(*run, R"({"message":)" + encode_message(Format::json, message, false) + "}");
     run->after = row.seq;
     if (run->bytes >= 4 * page_bytes_max) return;  // it is read again from there on
   }
-  if (std::cmp_less(messages.size(), messages_max)) {
+  if (std::cmp_equal(page.messages.size(), messages_max)) return;
+  if (page.next) {
+    run->after = *page.next;
+  } else {
     run->inside = false;
     run->left.pop_front();
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <limits>
+#include <memory>
 #include <utility>
 
 #include "core/names.hpp"
@@ -18,18 +19,37 @@ constexpr std::uint32_t limit_default = 50;
 constexpr std::size_t page_bytes_max = 256 * 1024;  // of JSON
 constexpr Seq end_of_time = std::numeric_limits<std::int32_t>::max();
 
-/// The ranges to read, one more message each than wanted, to know whether there is more.
-struct Plan {
-  std::vector<sql::MessageRange> ranges;
-  std::vector<std::size_t> wanted;  // of each range
+// Seqs looked at by one statement: others wait for it. Messages that have expired are passed over,
+// and where there are many of them the steps are longer.
+constexpr std::int64_t first_look = 2'000;
+constexpr std::int64_t next_look = 20'000;
+constexpr int looks_max = 250;
+
+/// One side of a page, read until there is one message more than wanted, to know whether there is
+/// more.
+struct Part {
+  sql::MessageRange range;  // what is still to be read
+  std::size_t wanted = 0;
+  std::vector<sql::MessageRow> rows{};
+  bool complete = false;
 };
 
-Plan plan_of(const HistoryRequest& request, ConversationId conversation, UserId user) {
+struct Reading {
+  ConversationId conversation;
+  UserId user;
+  std::string conv;
+  std::vector<Part> parts;
+  int looks = 0;
+  HistoryDone done;
+};
+
+std::vector<Part> parts_of(const HistoryRequest& request, ConversationId conversation,
+                           UserId user) {
   const std::uint32_t limit = std::clamp(request.limit.value_or(limit_default), 1U, limit_max);
-  Plan plan;
+  std::vector<Part> parts;
   const auto add = [&](Seq after, Seq before, std::uint32_t wanted, bool newest) {
-    plan.ranges.push_back({conversation, user, after, before, std::int64_t{wanted} + 1, newest});
-    plan.wanted.push_back(wanted);
+    parts.push_back(
+        {{conversation, user, after, before, std::int64_t{wanted} + 1, newest}, wanted});
   };
   if (request.after_seq) {
     add(*request.after_seq, end_of_time, limit, false);
@@ -40,7 +60,7 @@ Plan plan_of(const HistoryRequest& request, ConversationId conversation, UserId 
   } else {
     add(0, request.before_seq.value_or(end_of_time), limit, true);
   }
-  return plan;
+  return parts;
 }
 
 /// Adds the rows of one range, from its near end on, as long as they fit. What does not is left out
@@ -66,34 +86,70 @@ void add_rows(HistoryResult& result, std::vector<sql::MessageRow> rows, bool new
   std::move(taken.begin(), taken.end(), std::back_inserter(result.messages));
 }
 
-HistoryResult result_of(const Plan& plan, const std::vector<PgRows>& results,
-                        ConversationId conversation, const std::string& conv) {
+HistoryResult result_of(Reading& reading) {
   HistoryResult result;
-  for (std::size_t i = 0; i < plan.ranges.size(); ++i) {
+  for (auto& part : reading.parts) {
     // Of two ranges each has its half.
-    add_rows(result, sql::messages_of(results.at(i + 2)), plan.ranges[i].newest, plan.wanted[i],
-             page_bytes_max / plan.ranges.size(), conversation, conv);
+    add_rows(result, std::move(part.rows), part.range.newest, part.wanted,
+             page_bytes_max / reading.parts.size(), reading.conversation, reading.conv);
+    result.has_more = result.has_more || !part.complete;
   }
   return result;
 }
 
-void read_pages(PgLink& database, ConversationId conversation, UserId user,
-                const HistoryRequest& request, HistoryDone done) {
-  auto plan = plan_of(request, conversation, user);
+void add_page(Part& part, sql::MessagePage page) {
+  auto& rows = part.rows;
+  const auto came = static_cast<std::int64_t>(page.messages.size());
+  part.complete = came == part.range.max || !page.next;
+  part.range.max -= came;
+  if (page.next) (part.range.newest ? part.range.before : part.range.after) = *page.next;
+  rows.insert(part.range.newest ? rows.begin() : rows.end(),
+              std::make_move_iterator(page.messages.begin()),
+              std::make_move_iterator(page.messages.end()));
+}
+
+void read_on(PgLink& database, const std::shared_ptr<Reading>& reading);
+
+void got_pages(PgLink& database, const std::shared_ptr<Reading>& reading,
+               const std::vector<PgRows>& results) {
+  if (!sql::is_active_of(results.at(0))) {
+    reading->done(ReplyFailed{Code::forbidden, "no such user"});
+    return;
+  }
+  if (!sql::is_member_of(results.at(1))) {
+    reading->done(ReplyFailed{Code::not_member, "you are not in " + reading->conv});
+    return;
+  }
+  std::size_t at = 2;
+  bool complete = true;
+  bool empty = true;
+  for (auto& part : reading->parts) {
+    if (!part.complete) add_page(part, sql::message_page_of(results.at(at++)));
+    complete = complete && part.complete;
+    empty = empty && part.rows.empty();
+  }
+  if (!complete && reading->looks < looks_max) {
+    read_on(database, reading);
+  } else if (!complete && empty) {
+    reading->done(ReplyFailed{Code::timeout, "too much has expired there"});
+  } else {
+    reading->done(result_of(*reading));
+  }
+}
+
+void read_on(PgLink& database, const std::shared_ptr<Reading>& reading) {
+  const auto look = reading->looks++ == 0 ? first_look : next_look;
   std::vector<PgQuery> queries;
-  queries.push_back(sql::is_active(user));
-  queries.push_back(sql::is_member(conversation, user));
-  for (const auto& range : plan.ranges) queries.push_back(sql::message_range(range));
-  database.submit(std::move(queries), [plan = std::move(plan), conversation, conv = request.conv,
-                                       done = std::move(done)](auto result) {
+  queries.push_back(sql::is_active(reading->user));
+  queries.push_back(sql::is_member(reading->conversation, reading->user));
+  for (const auto& part : reading->parts) {
+    if (!part.complete) queries.push_back(sql::message_page(part.range, look));
+  }
+  database.submit(std::move(queries), [&database, reading](auto result) {
     if (!result) {
-      done(ReplyFailed{sql::code_of(result.error()), "the database did not answer"});
-    } else if (!sql::is_active_of(result->at(0))) {
-      done(ReplyFailed{Code::forbidden, "no such user"});
-    } else if (!sql::is_member_of(result->at(1))) {
-      done(ReplyFailed{Code::not_member, "you are not in " + conv});
+      reading->done(ReplyFailed{sql::code_of(result.error()), "the database did not answer"});
     } else {
-      done(result_of(plan, *result, conversation, conv));
+      got_pages(database, reading, *result);
     }
   });
 }
@@ -127,7 +183,9 @@ void read_history(PgLink& database, Resolver& resolver, UserId user, HistoryRequ
                      } else if (to.conversation.value == 0) {
                        done(HistoryResult{});  // nothing has been said yet
                      } else {
-                       read_pages(database, to.conversation, user, request, done);
+                       read_on(database, std::make_shared<Reading>(Reading{
+                                             to.conversation, user, request.conv,
+                                             parts_of(request, to.conversation, user), 0, done}));
                      }
                    });
 }

@@ -21,20 +21,8 @@ const PgStatement database_clock_statement{"database_clock", "SELECT clock_times
 const PgStatement newest_message_statement{
     "newest_message", "SELECT max(last_at) FROM conversation_heads WHERE last_seq > 0"};
 
-// The row stays: seq has no gaps, and a repeat of its request id is still known. What somebody else
-// has in his hands, in an order of his own, comes the next time.
-const PgStatement expire_messages_statement{"expire_messages", R"sql(
-WITH old AS (SELECT conversation_id, seq, created_at FROM messages
-             WHERE expires_at <= statement_timestamp() AND NOT deleted ORDER BY expires_at LIMIT $1
-             FOR NO KEY UPDATE SKIP LOCKED),
-     gone AS (UPDATE messages m SET body = '', extra = NULL, edited_mentions = NULL, deleted = true FROM old
-              WHERE m.conversation_id = old.conversation_id AND m.seq = old.seq
-                AND m.created_at = old.created_at RETURNING m.conversation_id, m.seq),
-     words AS (DELETE FROM search_documents d USING gone
-               WHERE d.conversation_id = gone.conversation_id AND d.seq = gone.seq),
-     names AS (DELETE FROM mentions n USING gone
-               WHERE n.conversation_id = gone.conversation_id AND n.seq = gone.seq)
-SELECT DISTINCT conversation_id FROM gone)sql"};
+const PgStatement expire_messages_statement{
+    "expire_messages", "SELECT conversation_id, messages FROM expire_messages($1)"};
 
 const PgStatement members_among_statement{"members_among", R"sql(
 SELECT user_id, conversation_id FROM members
@@ -158,7 +146,7 @@ WITH input AS MATERIALIZED (
   WHERE h.conversation_id = f.conversation_id
 )
 SELECT CASE WHEN j.same_origin THEN 'replayed'
-            WHEN j.role IS NULL THEN 'not_member'
+            WHEN j.old_seq IS NULL AND j.role IS NULL THEN 'not_member'
             WHEN j.old_seq IS NULL AND j.role IN ('readonly', 'blocked', 'stranger') THEN j.role
             WHEN j.old_seq IS NULL THEN 'stored'
             WHEN j.same_content THEN 'repeated'
@@ -232,19 +220,36 @@ SELECT $2 = '' AND EXISTS (SELECT FROM devices WHERE user_id = $1),
        COALESCE((SELECT confirms FROM devices WHERE user_id = $1 AND device = $2), false))sql"};
 
 // Expired ones are left out, also when the sweeper has not come by yet.
-#define PARLEY_MESSAGE_RANGE(direction)                                                            \
-  "SELECT * FROM (SELECT x.seq, x.rev, x.sender_id, u.name, x.received_at, x.request_id, x.kind, " \
-  "x.body, x.extra, x.expires_at, x.edited_at, x.deleted, to_jsonb(x.edited_mentions)::text "      \
-  "FROM messages x "                                                                               \
-  "JOIN users u ON u.user_id = x.sender_id "                                                       \
-  "WHERE x.conversation_id = $1 AND x.seq > $3 AND x.seq < $4 "                                    \
-  "AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp()) "                                \
-  "AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = $1 AND p.user_id = $2 "  \
-  "AND x.seq > p.joined_seq AND (p.left_seq IS NULL OR x.seq <= p.left_seq)) "                     \
-  "ORDER BY x.seq " direction " LIMIT $5) AS page ORDER BY seq"
-const PgStatement first_messages_statement{"first_messages", PARLEY_MESSAGE_RANGE("")};
-const PgStatement last_messages_statement{"last_messages", PARLEY_MESSAGE_RANGE("DESC")};
-#undef PARLEY_MESSAGE_RANGE
+#define PARLEY_MESSAGES                                                                        \
+  "SELECT x.seq, x.rev, x.sender_id, u.name, x.received_at, x.request_id, x.kind, x.body, "    \
+  "x.extra, x.expires_at, x.edited_at, x.deleted, to_jsonb(x.edited_mentions)::text AS meant " \
+  "FROM messages x JOIN users u ON u.user_id = x.sender_id "                                   \
+  "WHERE x.conversation_id = $1 AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())"
+
+const PgStatement first_messages_statement{"first_messages", PARLEY_MESSAGES R"sql(
+AND x.seq > $3 AND x.seq < $4
+AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = $1 AND p.user_id = $2
+            AND x.seq > p.joined_seq AND (p.left_seq IS NULL OR x.seq <= p.left_seq))
+ORDER BY x.seq LIMIT $5)sql"};
+
+// Only what is there and may be seen is passed over: of the nearest stretch $6 seqs at most, as all
+// of them may have expired.
+const PgStatement next_page_statement{"next_page", R"sql(
+WITH stretches AS MATERIALIZED (SELECT * FROM visible_stretches($1, $2, $3, $4)),
+     near AS MATERIALIZED (SELECT low, LEAST(high, low + $6::bigint - 1) AS high FROM stretches ORDER BY low LIMIT 1)
+SELECT m.*, CASE WHEN EXISTS (SELECT FROM stretches s WHERE s.high > near.high) THEN near.high END
+FROM near LEFT JOIN LATERAL ()sql" PARLEY_MESSAGES R"sql(
+  AND x.seq >= near.low AND x.seq <= near.high ORDER BY x.seq LIMIT $5) AS m ON true
+ORDER BY m.seq)sql"};
+
+const PgStatement previous_page_statement{"previous_page", R"sql(
+WITH stretches AS MATERIALIZED (SELECT * FROM visible_stretches($1, $2, $3, $4)),
+     near AS MATERIALIZED (SELECT GREATEST(low, high - $6::bigint + 1) AS low, high FROM stretches ORDER BY low DESC LIMIT 1)
+SELECT m.*, CASE WHEN EXISTS (SELECT FROM stretches s WHERE s.low < near.low) THEN near.low END
+FROM near LEFT JOIN LATERAL ()sql" PARLEY_MESSAGES R"sql(
+  AND x.seq >= near.low AND x.seq <= near.high ORDER BY x.seq DESC LIMIT $5) AS m ON true
+ORDER BY m.seq)sql"};
+#undef PARLEY_MESSAGES
 
 const PgStatement is_member_statement{
     "is_member", "SELECT EXISTS (SELECT FROM members WHERE conversation_id = $1 AND user_id = $2)"};
@@ -296,13 +301,14 @@ PgQuery expire_messages(std::int64_t max) {
   return {&expire_messages_statement, std::move(PgParams{}.int8(max))};
 }
 
-std::vector<ConversationId> conversations_of_expired(const PgRows& rows) {
-  std::vector<ConversationId> conversations;
-  conversations.reserve(static_cast<std::size_t>(rows.count()));
+Expired expired_of(const PgRows& rows) {
+  Expired expired;
+  expired.conversations.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
-    conversations.emplace_back(ConversationId{rows.integer(row, 0)});
+    expired.conversations.emplace_back(ConversationId{rows.integer(row, 0)});
+    expired.messages += rows.integer(row, 1);
   }
-  return conversations;
+  return expired;
 }
 
 PgQuery members_among(const std::vector<ConversationId>& conversations,
@@ -522,13 +528,33 @@ PgQuery session_kind(UserId user, const std::string& device) {
 SessionKind session_kind_of(const PgRows& rows) { return {rows.boolean(0, 0), rows.boolean(0, 1)}; }
 
 PgQuery message_range(const MessageRange& range) {
-  return {range.newest ? &last_messages_statement : &first_messages_statement,
+  return {&first_messages_statement, std::move(PgParams{}
+                                                   .int8(range.conversation.value)
+                                                   .int8(range.user.value)
+                                                   .int8(range.after)
+                                                   .int8(range.before)
+                                                   .int8(range.max))};
+}
+
+PgQuery message_page(const MessageRange& range, std::int64_t look_max) {
+  return {range.newest ? &previous_page_statement : &next_page_statement,
           std::move(PgParams{}
                         .int8(range.conversation.value)
                         .int8(range.user.value)
                         .int8(range.after)
                         .int8(range.before)
-                        .int8(range.max))};
+                        .int8(range.max)
+                        .int8(look_max))};
+}
+
+MessagePage message_page_of(const PgRows& rows) {
+  constexpr int next_column = 13;
+  MessagePage page;
+  for (int row = 0; row < rows.count(); ++row) {
+    if (!rows.is_null(row, 0)) page.messages.push_back(message_at(rows, row, 0));
+    if (!rows.is_null(row, next_column)) page.next = rows.uint32(row, next_column);
+  }
+  return page;
 }
 
 MessageRow message_at(const PgRows& rows, int row, int first) {

@@ -32,9 +32,13 @@ UnixMillis database_clock_of(const PgRows& rows);
 /// When the newest message was stored. Reads the head of every conversation.
 PgQuery newest_message();
 UnixMillis newest_message_of(const PgRows& rows);
-/// Takes the contents out of what has expired (at most `max`); rows: the conversations.
+/// Takes the contents out of at most `max` messages that have expired, and what hangs on them.
 PgQuery expire_messages(std::int64_t max);
-std::vector<ConversationId> conversations_of_expired(const PgRows& rows);
+struct Expired {
+  std::vector<ConversationId> conversations;
+  std::int64_t messages = 0;  // `max`: perhaps there are more
+};
+Expired expired_of(const PgRows& rows);
 /// Which of these users are in which of the conversations.
 PgQuery members_among(const std::vector<ConversationId>& conversations,
                       const std::vector<UserId>& users);
@@ -192,18 +196,27 @@ struct MessageRow {
   bool deleted = false;
   std::optional<std::string> edited_mentions;  // JSON list; instead of those in `extra`
 };
-/// Messages that `user` may see with after < seq < before: the first or the last `max` of them,
-/// always returned ascending.
+/// Messages that `user` may see with after < seq < before, always returned ascending.
 struct MessageRange {
   ConversationId conversation;
   UserId user;
   Seq after = 0;
   Seq before = 0;  // exclusive
   std::int64_t max = 0;
-  bool newest = false;  // the last ones instead of the first ones
+  bool newest = false;  // of a page: the last ones instead of the first ones
 };
+/// The first `max` of them, of a range in which not much is missing: what a device has to get.
 PgQuery message_range(const MessageRange& range);
 std::vector<MessageRow> messages_of(const PgRows& rows);
+/// The first or the last `max` of any range, of which at most `look_max` seqs are looked at: they
+/// may have expired. So there may be fewer, or none, and more behind them.
+PgQuery message_page(const MessageRange& range, std::int64_t look_max);
+struct MessagePage {
+  std::vector<MessageRow> messages;
+  std::optional<Seq> next;  // `after` (of the newest `before`) for the rest, if they are fewer;
+                            // none: there is no rest
+};
+MessagePage message_page_of(const PgRows& rows);
 /// The message whose first column (seq) is `first`.
 MessageRow message_at(const PgRows& rows, int row, int first);
 /// One row if `user` is (or was) in the conversation: is he a member now.

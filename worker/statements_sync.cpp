@@ -29,11 +29,15 @@ LEFT JOIN users peer ON peer.user_id = CASE WHEN pair.user_lo = uc.user_id THEN 
 WHERE uc.user_id = $1 AND (h.last_seq > held.seq OR h.last_rev > held_events.rev)
 ORDER BY c.conversation_id)sql"};
 
-// About a message: who may see that. Else: who was there, from his joining on if the room's history
-// begins with that; who made it, or came with it, has no message that says so.
+// About a message: who may see that, and of what hangs on it only while its contents are there.
+// Else: who was there, from his joining on if the room's history begins with that; who made it, or
+// came with it, has no message that says so.
 const PgStatement event_range_statement{"event_range", R"sql(
 SELECT '', c.rev, c.created_at, c.event::text FROM changes c
 WHERE c.conversation_id = $1 AND c.rev > $3 AND c.rev <= $4 AND c.event IS NOT NULL
+  AND (c.kind NOT IN ('edited', 'reaction', 'pinned')
+       OR EXISTS (SELECT FROM messages x WHERE x.conversation_id = $1 AND x.seq = c.seq AND NOT x.deleted
+                  AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())))
   AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = $1 AND p.user_id = $2
               AND CASE WHEN c.seq IS NULL
                        THEN (p.left_seq IS NULL OR c.last_seq <= p.left_seq)
@@ -42,7 +46,7 @@ WHERE c.conversation_id = $1 AND c.rev > $3 AND c.rev <= $4 AND c.event IS NOT N
                                                               WHERE r.conversation_id = $1 AND r.history = 'all'))
                              OR NOT EXISTS (SELECT FROM changes j JOIN users u ON u.user_id = $2
                                             WHERE j.conversation_id = $1 AND j.seq = p.since_seq + 1 AND j.is_message
-                                              AND j.event->'joined'->>'user' = u.name))
+                                              AND j.event IS NOT NULL AND j.event->'joined'->>'user' = u.name))
                        ELSE c.seq > p.joined_seq AND (p.left_seq IS NULL OR c.seq <= p.left_seq) END)
 ORDER BY c.rev LIMIT $5)sql"};
 

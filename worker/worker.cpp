@@ -475,15 +475,18 @@ void Worker::auto_got() {
   }
 }
 
+/// Page by page, until there is nothing more; not faster than others get their turn.
 void Worker::expire_messages() {
+  expiring_ = true;
   database_.submit({sql::expire_messages(expire_page_size)}, [this](const auto& result) {
+    expiring_ = false;
     if (!result) {
       log::warn("event=expire_failed err={}", log::quoted(result.error().what));
       return;
     }
-    for (const auto conversation : sql::conversations_of_expired(result->at(0))) {
-      contents_gone(conversation);
-    }
+    const auto expired = sql::expired_of(result->at(0));
+    if (expired.messages >= expire_page_size && database_.waiting() < 10) expire_messages();
+    for (const auto conversation : expired.conversations) contents_gone(conversation);
     tell_contents_gone();
   });
 }
@@ -520,7 +523,7 @@ void Worker::every_second() {
   presence_events_.tell();
   state_.every_second();
   if (database_.ready() && database_.waiting() < 10) {
-    expire_messages();
+    if (!expiring_) expire_messages();
     check_clock();
   }
   tell_contents_gone();

@@ -125,6 +125,7 @@ class Worker {
   ClockCheck clock_;
   bool newest_known_ = false;
   bool checking_clock_ = false;
+  bool expiring_ = false;
   /// Whether messages may be stored by the clocks. Another database may come back than was lost.
   enum class Clock { unknown, good, off };
   Clock clock_state_ = Clock::unknown;

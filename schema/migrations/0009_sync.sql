@@ -95,6 +95,19 @@ $$;
 -- Members who do not see everything.
 CREATE INDEX membership_periods_late ON membership_periods (conversation_id, joined_seq) WHERE left_seq IS NULL AND joined_seq > 0;
 
+-- What somebody may see of a conversation, as far as it is kept, between these seqs: as few stretches as possible, without overlap.
+CREATE FUNCTION visible_stretches(conversation bigint, someone bigint, after bigint, before bigint)
+RETURNS TABLE (low bigint, high bigint) LANGUAGE sql STABLE AS $$
+  SELECT r.low, r.high
+  FROM conversation_heads h
+  CROSS JOIN (SELECT unnest(range_agg(int8range(p.joined_seq + 1, p.left_seq + 1))) AS stay FROM membership_periods p
+              WHERE p.conversation_id = conversation AND p.user_id = someone
+                AND (p.left_seq IS NULL OR p.left_seq > p.joined_seq)) AS s
+  CROSS JOIN LATERAL (SELECT GREATEST(lower(s.stay), h.first_seq, after + 1) AS low,
+                             LEAST(upper(s.stay) - 1, h.last_seq, before - 1) AS high) AS r
+  WHERE h.conversation_id = conversation AND r.low <= r.high
+$$;
+
 -- What a device holds, or all of his devices (null). Locked in the order in which marks rise.
 CREATE FUNCTION forget_marks(someone bigint, its_name text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -152,7 +165,7 @@ BEGIN
                       ORDER BY m.role IN ('owner', 'admin') DESC, u.name LIMIT names_listed()) AS listed)));
 END $$;
 
--- As before, who is blocked is not told what the other one has read, and each list has the first by name.
+-- As before; of two of whom one has blocked the other neither is told what the other one has read; and each list has the first by name.
 CREATE OR REPLACE FUNCTION do_receipts(who asker, conversation bigint, request jsonb) RETURNS outcome
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -178,7 +191,7 @@ BEGIN
       FROM membership_periods p
       JOIN users u ON u.user_id = p.user_id
       LEFT JOIN members m ON p.left_seq IS NULL AND m.conversation_id = conversation AND m.user_id = p.user_id
-      WHERE p.conversation_id = conversation AND p.user_id <> it.sender_id
+      WHERE p.conversation_id = conversation AND p.user_id <> it.sender_id AND m.role IS DISTINCT FROM 'blocked'
         AND wanted > p.since_seq AND (p.left_seq IS NULL OR wanted <= p.left_seq)
       GROUP BY u.name) AS there) AS placed
     WHERE place <= names_listed());

@@ -412,7 +412,9 @@ BEGIN
   SELECT p.conversation_id INTO present FROM membership_periods p
   WHERE p.user_id = it.user_id AND p.conversation_id >= it.conversation_id ORDER BY p.conversation_id LIMIT 1;
   IF NOT FOUND THEN
-    DELETE FROM mentions m WHERE m.user_id = it.user_id;
+    DELETE FROM mentions m
+    WHERE m.ctid = ANY (ARRAY(SELECT k.ctid FROM mentions k WHERE k.user_id = it.user_id LIMIT 5 * most));
+    IF FOUND THEN RETURN true; END IF;
     -- What was under way for his devices when he went.
     PERFORM lock_devices(it.user_id);
     DELETE FROM devices d WHERE d.user_id = it.user_id;
@@ -433,13 +435,14 @@ BEGIN
     RETURNING x.seq)
   SELECT COALESCE(array_agg(seq), '{}') INTO gone FROM emptied;
   DELETE FROM reactions r
-  WHERE r.conversation_id = present AND r.seq > it.seq AND r.seq <= up_to AND (r.user_id = it.user_id OR r.seq = ANY (gone));
-  DELETE FROM pins p WHERE p.conversation_id = present AND p.seq = ANY (gone);
+  WHERE r.conversation_id = present AND r.seq > it.seq AND r.seq <= up_to AND r.user_id = it.user_id;
   DELETE FROM search_documents d WHERE d.conversation_id = present AND d.seq = ANY (gone);
   DELETE FROM mentions m WHERE m.conversation_id = present AND m.seq = ANY (gone);
+  -- Also of what was deleted or had expired before.
   UPDATE changes c SET event = NULL
-  WHERE c.conversation_id = present AND c.seq > it.seq AND c.seq <= up_to AND c.event IS NOT NULL
-    AND ((c.seq = ANY (gone) AND c.kind IN ('edited', 'reaction', 'pinned')) OR (c.user_id = it.user_id AND c.kind = 'reaction'));
+  WHERE c.conversation_id = present AND c.seq > it.seq AND c.seq <= up_to AND c.user_id = it.user_id
+    AND c.kind IN ('edited', 'reaction') AND c.event IS NOT NULL;
+  PERFORM forget_told(array_fill(present, ARRAY[cardinality(gone)]), gone, 5 * most);
   IF up_to >= (SELECT last_seq FROM conversation_heads h WHERE h.conversation_id = present) THEN
     UPDATE erasures e SET conversation_id = present + 1, seq = 0 WHERE e.user_id = it.user_id;
   ELSE

@@ -7,34 +7,50 @@ CREATE INDEX conversations_retention ON conversations (conversation_id) WHERE re
 CREATE FUNCTION retention_cutoff(days bigint) RETURNS timestamptz
 LANGUAGE sql STABLE AS $$ SELECT now() - make_interval(days => GREATEST(days, 8)::int) $$;
 
--- Takes at most `most` of a conversation's oldest messages away if they are older, with all that belongs to them. The rows
--- themselves may stay for a moment, if their partition goes. The head is locked before what hangs on it, as requests do, but only if
--- there is something to take away. Gives how many went.
+-- Takes at most `most` of a conversation's oldest messages away if they are older, with all that belongs to them; if that is very
+-- much, at first some of it only. The rows themselves may stay for a moment, if their partition goes. The head is locked before what
+-- hangs on it, as requests do, but only if there is something to take away: created_at rises with seq, so that one message tells.
+-- Gives how many went, or at least 1 if there is more to do.
 CREATE FUNCTION cut_old(conversation bigint, cutoff timestamptz, most bigint, with_rows boolean) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
-  from_seq bigint := (SELECT first_seq FROM conversation_heads WHERE conversation_id = conversation);
-  last_old bigint;
+  from_seq  bigint := (SELECT first_seq FROM conversation_heads WHERE conversation_id = conversation);
+  last_old  bigint;
+  told_most bigint := 10 * most;
+  n         bigint;
 BEGIN
+  IF COALESCE((SELECT x.created_at FROM messages x WHERE x.conversation_id = conversation AND x.seq >= from_seq
+               ORDER BY x.seq LIMIT 1), cutoff) >= cutoff THEN RETURN 0; END IF;
   SELECT max(seq) INTO last_old
   FROM (SELECT x.seq, x.created_at FROM messages x WHERE x.conversation_id = conversation AND x.seq >= from_seq
         ORDER BY x.seq LIMIT most) AS oldest
   WHERE created_at < cutoff;
-  IF last_old IS NULL THEN RETURN 0; END IF;
   PERFORM lock_search();
   PERFORM FROM conversation_heads h WHERE h.conversation_id = conversation FOR NO KEY UPDATE;
+  DELETE FROM reactions r WHERE r.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM reactions k
+    WHERE k.conversation_id = conversation AND k.seq >= from_seq AND k.seq <= last_old LIMIT told_most));
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF n = told_most THEN RETURN 1; END IF;
+  -- The last change is kept, as positions are counted from it (0009_sync.sql).
+  DELETE FROM changes c WHERE c.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM changes k
+    WHERE k.conversation_id = conversation
+      AND k.rev < (SELECT max(l.rev) FROM changes l WHERE l.conversation_id = conversation AND l.last_seq <= last_old)
+    ORDER BY k.rev LIMIT told_most));
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF n = told_most THEN RETURN 1; END IF;
+  UPDATE changes c SET event = NULL WHERE c.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM changes k
+    WHERE k.conversation_id = conversation AND k.seq >= from_seq AND k.seq <= last_old AND k.event IS NOT NULL LIMIT told_most));
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF n = told_most THEN RETURN 1; END IF;
   IF with_rows THEN
     DELETE FROM messages x WHERE x.conversation_id = conversation AND x.seq >= from_seq AND x.seq <= last_old;
   END IF;
   DELETE FROM search_documents d WHERE d.conversation_id = conversation AND d.seq >= from_seq AND d.seq <= last_old;
   DELETE FROM mentions m WHERE m.conversation_id = conversation AND m.seq >= from_seq AND m.seq <= last_old;
-  DELETE FROM reactions r WHERE r.conversation_id = conversation AND r.seq >= from_seq AND r.seq <= last_old;
   DELETE FROM pins p WHERE p.conversation_id = conversation AND p.seq >= from_seq AND p.seq <= last_old;
-  -- The last change is kept, as positions are counted from it (0009_sync.sql).
-  DELETE FROM changes c WHERE c.conversation_id = conversation
-    AND c.rev < (SELECT max(k.rev) FROM changes k WHERE k.conversation_id = conversation AND k.last_seq <= last_old);
-  UPDATE changes c SET event = NULL
-  WHERE c.conversation_id = conversation AND c.seq >= from_seq AND c.seq <= last_old AND c.event IS NOT NULL;
   UPDATE conversation_heads SET first_seq = GREATEST(first_seq, last_old + 1) WHERE conversation_id = conversation;
   RETURN last_old - from_seq + 1;
 END $$;
@@ -56,7 +72,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
   here bigint := after;
 BEGIN
-  FOR i IN 1 .. 500 LOOP
+  FOR i IN 1 .. 200 LOOP
     EXECUTE format('SELECT conversation_id FROM %I WHERE conversation_id > $1 ORDER BY conversation_id LIMIT 1', part)
     INTO here USING here;
     onward := COALESCE(here, -1);
@@ -87,7 +103,7 @@ BEGIN
   onward := -1;
   IF phase = 'rooms' THEN
     FOR it IN SELECT c.conversation_id, c.retention_days FROM conversations c
-              WHERE c.retention_days IS NOT NULL AND c.conversation_id > after ORDER BY c.conversation_id LIMIT 500 LOOP
+              WHERE c.retention_days IS NOT NULL AND c.conversation_id > after ORDER BY c.conversation_id LIMIT 200 LOOP
       onward := it.conversation_id;
       IF cut_old(onward, retention_cutoff(it.retention_days), most, true) > 0 THEN
         changed := onward;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "tests/support/instance.hpp"
+#include "tests/support/requests.hpp"
 
 using namespace parley::test;
 using Json = nlohmann::json;
@@ -63,6 +64,23 @@ TEST_CASE("idempotency: a repeat keeps the seq and the time of the first, also l
   talk.publish("send/bob/k1", "one");
   CHECK(talk.acks("k1") == first);
   talk.check_delivered({"one", "two"});
+}
+
+TEST_CASE("idempotency: a repeat is known also to who is no member any more") {
+  Talk talk;
+  talk.instance.room("ops", {"bob", "alice"});
+  talk.publish("send/ops/once", "backup ok");
+  const auto first = talk.acks("once");
+  CHECK(first.first == "stored 1");
+  talk.alice.listen({"re.json/+"});
+  done(ask(talk.alice, "room.leave", {{"room", "ops"}}));
+  talk.publish("send/ops/once", "backup ok");
+  CHECK(talk.acks("once") == first);
+  talk.publish("send/ops/once", "something else");
+  CHECK(talk.acks("once").first == "refused ID_CONFLICT");
+  talk.publish("send/ops/another", "backup ok");
+  CHECK(talk.acks("another").first == "refused NOT_MEMBER");
+  CHECK(talk.instance.database().number("SELECT count(*) FROM messages WHERE kind = 'text'") == 1);
 }
 
 TEST_CASE("idempotency: repeats that are under way together are stored once") {

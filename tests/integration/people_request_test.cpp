@@ -97,6 +97,28 @@ TEST_CASE("block: refuses what the blocked one writes, also before they ever spo
   CHECK(done(ask(people.alice, "user.search", {{"query", "bob"}}))["users"].empty());
 }
 
+TEST_CASE("block: one's own messages may be taken back, and nothing else be done to them") {
+  People people;
+  CHECK(people.alice.send("bob", "one") == "stored 1");
+  CHECK(people.alice.send("bob", "two") == "stored 2");
+  CHECK(people.bob.send("alice", "three") == "stored 3");
+  const auto about = [](int seq) { return Json{{"conv", "bob"}, {"seq", seq}}; };
+  done(ask(people.bob, "block.add", user("alice")));
+  done(ask(people.alice, "msg.delete", about(1)));
+  done(ask(people.alice, "msg.delete", about(1)));
+  CHECK(refused(ask(people.alice, "msg.delete", about(3))) == "BLOCKED");
+  CHECK(refused(ask(people.alice, "msg.pin", about(2))) == "BLOCKED");
+  done(ask(people.bob, "block.remove", user("alice")));
+  done(ask(people.bob, "me.set", {{"write_to_me", "contacts"}}));
+  done(ask(people.alice, "msg.delete", about(2)));
+  CHECK(refused(ask(people.alice, "msg.delete", about(3))) == "FORBIDDEN");
+  const Json left = done(ask(people.bob, "history", {{"conv", "alice"}}))["messages"];
+  REQUIRE(left.size() == 3);
+  CHECK(left[0]["deleted"] == true);
+  CHECK(left[1]["deleted"] == true);
+  CHECK(left[2]["deleted"] == false);
+}
+
 TEST_CASE("write_to_me, add_to_rooms: contacts only") {
   People people;
   CHECK(people.alice.send("bob", "before") == "stored 1");

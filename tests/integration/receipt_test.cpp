@@ -252,3 +252,18 @@ TEST_CASE("receipt: who is blocked does not hear it later either") {
   CHECK(next(phone, "carol")["receipt"] == receipt("carol", 1, 1));
   CHECK(phone.mqtt.drain().empty());
 }
+
+TEST_CASE("receipts: who has blocked somebody is not told what that one has read either") {
+  Instance instance{"alice", "bob"};
+  Person alice = instance.person("alice");
+  Person bob = instance.person("bob");
+  alice.listen({"re.json/+", "ack/+"});
+  CHECK(alice.send("bob", "hello") == "stored 1");
+  bob.publish("read/alice", "1");
+  const Json asked{{"conv", "bob"}, {"seq", 1}};
+  eventually("it is read", [&] {
+    return done(ask(alice, "receipts", asked))["read"] == Json::parse(R"(["bob"])");
+  });
+  done(ask(alice, "block.add", {{"user", "bob"}}));
+  CHECK(done(ask(alice, "receipts", asked)) == Json::parse(R"({"got":[],"read":[],"pending":[]})"));
+}

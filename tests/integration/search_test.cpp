@@ -180,6 +180,43 @@ TEST_CASE("mentions: of me, by time, also those that an edit brought") {
   CHECK(refused(ask(bob, "mentions", {{"before", "yesterday"}})) == "BAD_PAYLOAD");
 }
 
+TEST_CASE("mentions: nobody who is not there is mentioned") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  alice.publish("send.json/ops/m", R"({"text":"hey","mentions":["bob","carol"]})");
+  CHECK(alice.expect_text("ack/m") == "stored 1");
+  indexed(instance);
+  CHECK(instance.database().number("SELECT count(*) FROM mentions") == 1);
+  CHECK(done(ask(bob, "mentions", Json::object()))["messages"].size() == 1);
+  CHECK(done(ask(carol, "mentions", Json::object()))["messages"].empty());
+}
+
+TEST_CASE("search: the newest first, however old") {
+  Library library;
+  auto& [instance, alice, bob, carol] = library;
+  auto& database = instance.database();
+  Texts said;
+  for (const auto* ago : {"400 days", "100 days", "20 days", "3 days", "5 hours", "1 minute"}) {
+    const auto seq = std::to_string(said.size() + 1);
+    said.insert(said.begin(), std::string{"word "} + ago);
+    CHECK(alice.send("ops", said.front()) == "stored " + seq);
+    indexed(instance);
+    database.query("SELECT make_message_partitions((now() - interval '" + std::string{ago} +
+                   "')::date, 2)");
+    for (const auto* table : {"messages", "search_documents"}) {
+      database.query("UPDATE " + std::string{table} + " SET created_at = now() - interval '" + ago +
+                     "' WHERE seq = " + seq);
+    }
+  }
+  database.query(
+      "UPDATE search_documents d SET created_at = m.created_at FROM messages m"
+      " WHERE m.conversation_id = d.conversation_id AND m.seq = d.seq");
+  CHECK(texts(find(bob, "word")) == said);
+  CHECK(texts(hits(bob, {{"query", "word"}, {"limit", 4}})) ==
+        Texts(said.begin(), said.begin() + 4));
+  CHECK(find(carol, "word").empty());
+}
+
 TEST_CASE("mentions: what is of one time comes on one page, also if it does not fit") {
   Library library;
   auto& [instance, alice, bob, carol] = library;
