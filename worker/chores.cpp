@@ -30,11 +30,6 @@ void Chores::start() {
   tick(idle_ms);
 }
 
-void Chores::stop() {
-  timer_.cancel();
-  database_.stop();
-}
-
 /// One chore at a time: each begins the next.
 void Chores::tick(int wait_ms) {
   timer_.expires_after(std::chrono::milliseconds{wait_ms});

@@ -27,7 +27,6 @@ class Chores {
   Chores(asio::io_context& loop, const std::string& uri, std::uint32_t retention_days, Needs needs);
 
   void start();
-  void stop();
 
  private:
   enum class Phase { idle, partitions, rows, rooms };

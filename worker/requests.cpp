@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::size_t waiting_max = 1'000;  // beyond: BUSY
 constexpr std::size_t of_user_max = 100;
+// Less than what the broker is known to carry (link::probe_bytes): what it refuses would be sent
+// to it again for ever, and everything else would wait behind.
+constexpr std::size_t reply_bytes_max = 640 * 1024;
 
 std::string id_of(const link::InboundRecord& record, const DoTopic& topic) {
   std::string id{topic.id};
@@ -327,6 +330,10 @@ void Requests::answer(const Shared& request, const sql::Outcome& outcome) {
   }
   auto payload = encode_result(request->to.format, request->method->name, request->id,
                                with_presence(*request, outcome.result));
+  if (payload && payload->size() > reply_bytes_max) {
+    fail(request, Code::too_large, "the result is too large: ask for less at once");
+    return;
+  }
   if (payload) {
     reply(request, *payload);
     return;

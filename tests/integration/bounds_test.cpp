@@ -122,3 +122,20 @@ TEST_CASE("room.get, receipts: name 5,000, first of all those who lead; the coun
   CHECK(receipts["got"].empty());
   CHECK(receipts["read"].empty());
 }
+
+TEST_CASE("limits: a result that no packet carries is refused, and keeps nobody waiting") {
+  Instance instance{"alice"};
+  instance.database().query(
+      "WITH made AS (INSERT INTO users (user_id, name)"
+      "  SELECT nextval('user_ids'), 'n' || lpad(n::text, 60, '0') FROM generate_series(1, 12000) "
+      "AS n"
+      "  RETURNING user_id)"
+      " INSERT INTO blocks SELECT u.user_id, made.user_id FROM made, users u WHERE u.name = "
+      "'alice'");
+  Person alice = instance.person("alice");
+  alice.listen({"re.json/+"});
+  const Json refused = ask(alice, "block.list", Json::object());
+  CHECK(refused["ok"] == false);
+  CHECK(refused["code"] == "TOO_LARGE");
+  CHECK(ask(alice, "me.get", Json::object())["ok"] == true);
+}
