@@ -414,7 +414,8 @@ BEGIN
   IF NOT FOUND THEN
     DELETE FROM mentions m
     WHERE m.ctid = ANY (ARRAY(SELECT k.ctid FROM mentions k WHERE k.user_id = it.user_id LIMIT 5 * most));
-    IF FOUND THEN RETURN true; END IF;
+    more := FOUND;
+    IF more THEN RETURN; END IF;
     -- What was under way for his devices when he went.
     PERFORM lock_devices(it.user_id);
     DELETE FROM devices d WHERE d.user_id = it.user_id;

@@ -110,8 +110,9 @@ TEST_CASE("disappearing: as fast as they expire, however many") {
       " origin_spool, ingest_no, request_key, request_hash, kind, body, expires_at)"
       " SELECT id, n, n, 1, now(), now(), 1, n, decode(md5(n::text), 'hex'), '', 'text', 'secret',"
       " now() FROM names, generate_series(1, 20000) AS n WHERE name = 'ops'");
-  database.query("UPDATE conversation_heads SET last_seq = 20000, last_rev = 20000 WHERE " +
-                 in_ops);
+  database.query(
+      "UPDATE conversation_heads SET last_seq = 20000, last_rev = 20000, last_at = now() WHERE " +
+      in_ops);
   instance.start_worker();
   eventually(
       "all are gone",
