@@ -137,6 +137,8 @@ void Backlogs::got(SessionNo session_no, ConversationId conversation, Seq seq, b
   needs_.positions.got(session_no, conversation, seq, now);
   const auto found = runs_.find(session_no);
   if (found == runs_.end()) return;
+  // Everything there is: no more than it was sent.
+  if (seq >= sql::seq_of_all) seq = needs_.positions.position(session_no, conversation).value_or(0);
   auto& confirmed = found->second.confirmed[conversation];
   confirmed = std::max(confirmed, seq);
   for (auto& behind : found->second.todo) {

@@ -15,13 +15,11 @@ constexpr auto every = std::chrono::milliseconds{100};
 constexpr std::int64_t apart_ms = 600;  // batches: at most two in a second, unless somebody waits
 constexpr std::size_t batch_max = 1'000;
 
-/// A mark that means: everything there is. It is to be taken before there is more.
-constexpr Seq whatever_there_is = 1U << 30U;
-
 /// Whether raising `later` alone leaves everything where `earlier` and it would.
 bool says_all_of(const sql::MarkUpdate& later, const sql::MarkUpdate& earlier) {
   return later.got_seq >= earlier.got_seq && later.read_seq >= earlier.read_seq &&
          later.said_seq >= earlier.said_seq && later.got_rev >= earlier.got_rev &&
+         later.got_before >= earlier.got_before && later.read_before >= earlier.read_before &&
          later.published >= earlier.published && later.confirms >= earlier.confirms;
 }
 }  // namespace
@@ -42,6 +40,8 @@ Cursors::Waiting& Cursors::add(const sql::MarkUpdate& update) {
   known.conversation = update.conversation;
   known.got_seq = std::max(known.got_seq, update.got_seq);
   known.read_seq = std::max(known.read_seq, update.read_seq);
+  known.got_before = std::max(known.got_before, update.got_before);
+  known.read_before = std::max(known.read_before, update.read_before);
   known.said_seq = std::max(known.said_seq, update.said_seq);
   known.got_rev = std::max(known.got_rev, update.got_rev);
   known.published = known.published || update.published;
@@ -59,7 +59,6 @@ void Cursors::raise(const sql::MarkUpdate& update, const Origin& origin) {
     for (const auto& earlier : std::exchange(waiting.origins, {})) handlers_.done(earlier);
   }
   waiting.origins.push_back(origin);
-  hurried_ = hurried_ || std::max(update.got_seq, update.read_seq) >= whatever_there_is;
 }
 
 void Cursors::tick() {
@@ -83,7 +82,7 @@ void Cursors::after_raised(std::function<void()> fn) {
 }
 
 void Cursors::end_turn(bool credit_short) {
-  if (!credit_short && !hurried_) return;
+  if (!credit_short) return;
   // A database that refuses is not asked at every turn.
   if (failing_ && mono_now().value - sent_at_.value < apart_ms) return;
   flush();
@@ -91,7 +90,6 @@ void Cursors::end_turn(bool credit_short) {
 
 void Cursors::flush() {
   if (busy_ || waiting_.empty()) return;
-  hurried_ = false;
   std::vector<Waiting> batch;
   // Somebody waits for all of it: then all of it goes.
   while (!waiting_.empty() && (batch.size() < batch_max || !after_next_.empty())) {
@@ -134,7 +132,7 @@ void Cursors::send(std::vector<Waiting> batch) {
           handlers_.moved(sql::moved_of(result->at(moved_at)));
           if (std::exchange(failing_, false)) log::info("event=cursors_back");
           for (const auto& fn : std::exchange(after_this_, {})) fn();
-          if (!after_next_.empty() || hurried_) flush();
+          if (!after_next_.empty()) flush();
           return;
         }
         // Cursors only rise: raising them again with what came meanwhile is the same.

@@ -37,8 +37,7 @@ class Cursors {
   /// from here on.
   void begin(UserId user, const std::string& device) { begins_.insert({user, device}); }
   [[nodiscard]] bool idle() const { return waiting_.empty() && !busy_; }
-  /// Writes what is waiting now if it should not wait: it uses up the credit, or somebody has said
-  /// that he holds whatever there is.
+  /// Writes what is waiting now if it uses up the credit.
   void end_turn(bool credit_short);
   /// Writes what is waiting now instead of at the next turn of the timer.
   void flush();
@@ -62,7 +61,6 @@ class Cursors {
   std::map<Key, Waiting> waiting_;
   std::set<std::pair<UserId, std::string>> begins_;  // with the next batch
   bool busy_ = false;
-  bool hurried_ = false;
   bool failing_ = false;
   MonoMillis sent_at_{std::numeric_limits<std::int32_t>::min()};
   std::vector<std::function<void()>> after_this_;  // the batch that is on its way

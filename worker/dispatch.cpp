@@ -207,10 +207,14 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
   update.device = record.device;
   update.published = true;
   update.confirms = !topic.read && !record.device.empty();
-  (topic.read ? update.read_seq : update.got_seq) = *seq;
+  if (*seq >= sql::seq_of_all) {  // of what is there now, not when it is written
+    (topic.read ? update.read_before : update.got_before) = record.received_at;
+  } else {
+    (topic.read ? update.read_seq : update.got_seq) = *seq;
+  }
   needs_.resolver.resolve_member(
       record.user_id, std::string{topic.conv},
-      [this, origin, record, update](const sql::Resolved& resolved) mutable {
+      [this, origin, record, update, seq = *seq](const sql::Resolved& resolved) mutable {
         if (resolved.kind.empty()) {
           err(origin, record, Code::user_not_found, "no user or room has this name");
         } else if (resolved.kind == "room" && !resolved.member) {
@@ -222,18 +226,18 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
           if (update.confirms) needs_.auto_got.set_confirms(record.session_no);
           needs_.backlogs.begin_devices(record.user);
           needs_.cursors.raise(update, origin);
-          tell_backlogs(record, update);
+          tell_backlogs(record, update, seq);
         }
       });
 }
 
 /// What a device says it holds counts for its session of now, whichever it said it in.
-void Dispatch::tell_backlogs(const link::InboundRecord& record, const sql::MarkUpdate& update) {
+void Dispatch::tell_backlogs(const link::InboundRecord& record, const sql::MarkUpdate& update,
+                             Seq seq) {
   if (record.device.empty()) return;
   for (const auto session_no : needs_.sessions.of(record.user)) {
     if (needs_.sessions.find(session_no)->device != record.device) continue;
-    needs_.backlogs.got(session_no, update.conversation, std::max(update.got_seq, update.read_seq),
-                        update.confirms);
+    needs_.backlogs.got(session_no, update.conversation, seq, update.confirms);
   }
 }
 

@@ -49,7 +49,7 @@ class Dispatch {
   void send_to(const Origin& origin, link::InboundRecord record, SendMessage send);
   void push(PendingSend& pending, const sql::Resolved& resolved);
   void on_mark(const Origin& origin, const link::InboundRecord& record, const MarkTopic& topic);
-  void tell_backlogs(const link::InboundRecord& record, const sql::MarkUpdate& update);
+  void tell_backlogs(const link::InboundRecord& record, const sql::MarkUpdate& update, Seq seq);
   void refuse_send(const Origin& origin, const link::InboundRecord& record, Format format,
                    const Ack& ack);
   void answer(const link::InboundRecord& record, Format format, const Ack& ack);

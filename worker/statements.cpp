@@ -169,43 +169,6 @@ const PgStatement park_statement{"park", R"sql(
 INSERT INTO parked (origin_spool, ingest_no, error, record) VALUES ($1, $2, $3, $4)
 ON CONFLICT DO NOTHING)sql"};
 
-// A session without a device moves the user's `got` by itself only while there is no named device.
-const PgStatement raise_user_marks_statement{"raise_user_marks", R"sql(
-UPDATE members m
-SET got_seq = GREATEST(m.got_seq, LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)),
-    read_seq = GREATEST(m.read_seq, LEAST(GREATEST(i.read_seq, i.said_seq), h.last_seq)),
-    cursor_at = statement_timestamp()
-FROM (SELECT user_id, conversation_id, max(got_seq) AS got_seq, max(read_seq) AS read_seq, max(said_seq) AS said_seq
-      FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::boolean[], $7::bigint[])
-           AS u(user_id, device, conversation_id, got_seq, read_seq, published, said_seq)
-      WHERE published OR device <> '' OR NOT EXISTS (SELECT FROM devices d WHERE d.user_id = u.user_id)
-      GROUP BY user_id, conversation_id ORDER BY conversation_id, user_id) i
-JOIN conversation_heads h ON h.conversation_id = i.conversation_id
-JOIN members old ON old.conversation_id = i.conversation_id AND old.user_id = i.user_id
-WHERE m.conversation_id = i.conversation_id AND m.user_id = i.user_id
-  AND (m.got_seq < LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq)
-       OR m.read_seq < LEAST(GREATEST(i.read_seq, i.said_seq), h.last_seq))
-RETURNING m.conversation_id, m.user_id, old.got_seq, m.got_seq, old.read_seq, m.read_seq)sql"};
-
-const PgStatement raise_device_marks_statement{"raise_device_marks", R"sql(
-INSERT INTO device_marks AS d (user_id, device, conversation_id, got_seq, got_rev)
-SELECT i.user_id, i.device, i.conversation_id, LEAST(GREATEST(i.got_seq, i.read_seq), h.last_seq),
-       LEAST(i.got_rev, h.last_rev)
-FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
-     AS i(user_id, device, conversation_id, got_seq, read_seq, got_rev)
-JOIN conversation_heads h ON h.conversation_id = i.conversation_id
-JOIN members m ON m.conversation_id = i.conversation_id AND m.user_id = i.user_id
-JOIN users u ON u.user_id = i.user_id AND u.disabled_at IS NULL
-WHERE i.device <> '' AND GREATEST(i.got_seq, i.read_seq, i.got_rev) > 0
-ORDER BY i.user_id, i.device, i.conversation_id
-ON CONFLICT (user_id, device, conversation_id) DO UPDATE
-SET got_seq = GREATEST(d.got_seq, EXCLUDED.got_seq), got_rev = GREATEST(d.got_rev, EXCLUDED.got_rev))sql"};
-
-const PgStatement set_confirms_statement{"set_confirms", R"sql(
-UPDATE devices d SET confirms = true
-FROM unnest($1::bigint[], $2::text[]) AS i(user_id, device)
-WHERE d.user_id = i.user_id AND d.device = i.device AND NOT d.confirms)sql"};
-
 const PgStatement add_device_statement{"add_device", R"sql(
 WITH made AS (INSERT INTO devices (user_id, device) VALUES ($1, $2)
               ON CONFLICT DO NOTHING RETURNING user_id, device)
@@ -255,27 +218,6 @@ const PgStatement is_member_statement{
     "is_member", "SELECT EXISTS (SELECT FROM members WHERE conversation_id = $1 AND user_id = $2)"};
 
 const PgStatement is_active_statement{"is_active", "SELECT is_active($1)"};
-
-struct MarkArrays {
-  std::vector<std::int64_t> users, conversations, got, read, said, got_rev;
-  std::vector<std::string> devices;
-  std::vector<bool> published;
-};
-
-MarkArrays arrays_of(const std::vector<MarkUpdate>& updates) {
-  MarkArrays arrays;
-  for (const auto& update : updates) {
-    arrays.users.push_back(update.user.value);
-    arrays.devices.push_back(update.device);
-    arrays.conversations.push_back(update.conversation.value);
-    arrays.got.push_back(update.got_seq);
-    arrays.read.push_back(update.read_seq);
-    arrays.said.push_back(update.said_seq);
-    arrays.got_rev.push_back(update.got_rev);
-    arrays.published.push_back(update.published);
-  }
-  return arrays;
-}
 
 }  // namespace
 
@@ -470,51 +412,6 @@ PgQuery park(std::uint64_t spool_id, IngestNo ingest_no, const std::string& erro
                                          .int8(static_cast<std::int64_t>(ingest_no))
                                          .text(error)
                                          .bytea(record))};
-}
-
-PgQuery raise_user_marks(const std::vector<MarkUpdate>& updates) {
-  const auto arrays = arrays_of(updates);
-  return {&raise_user_marks_statement, std::move(PgParams{}
-                                                     .int8s(arrays.users)
-                                                     .texts(arrays.devices)
-                                                     .int8s(arrays.conversations)
-                                                     .int8s(arrays.got)
-                                                     .int8s(arrays.read)
-                                                     .booleans(arrays.published)
-                                                     .int8s(arrays.said))};
-}
-
-std::vector<MovedCursor> moved_of(const PgRows& rows) {
-  std::vector<MovedCursor> moved;
-  moved.reserve(static_cast<std::size_t>(rows.count()));
-  for (int row = 0; row < rows.count(); ++row) {
-    moved.push_back({ConversationId{rows.integer(row, 0)}, UserId{rows.integer(row, 1)},
-                     rows.uint32(row, 2), rows.uint32(row, 3), rows.uint32(row, 4),
-                     rows.uint32(row, 5)});
-  }
-  return moved;
-}
-
-PgQuery raise_device_marks(const std::vector<MarkUpdate>& updates) {
-  const auto arrays = arrays_of(updates);
-  return {&raise_device_marks_statement, std::move(PgParams{}
-                                                       .int8s(arrays.users)
-                                                       .texts(arrays.devices)
-                                                       .int8s(arrays.conversations)
-                                                       .int8s(arrays.got)
-                                                       .int8s(arrays.read)
-                                                       .int8s(arrays.got_rev))};
-}
-
-PgQuery set_confirms(const std::vector<MarkUpdate>& updates) {
-  std::vector<std::int64_t> users;
-  std::vector<std::string> devices;
-  for (const auto& update : updates) {
-    if (!update.confirms) continue;
-    users.push_back(update.user.value);
-    devices.push_back(update.device);
-  }
-  return {&set_confirms_statement, std::move(PgParams{}.int8s(users).texts(devices))};
 }
 
 PgQuery add_device(UserId user, const std::string& device) {

@@ -142,12 +142,17 @@ PgQuery park(std::uint64_t spool_id, IngestNo ingest_no, const std::string& erro
 
 // ---- cursors ----
 
+/// A mark as high as that means: everything there is.
+constexpr Seq seq_of_all = 1U << 30U;
+
 struct MarkUpdate {
   UserId user;
   std::string device;  // empty: not a named device
   ConversationId conversation;
   Seq got_seq = 0;
   Seq read_seq = 0;
+  UnixMillis got_before;   // everything that was stored until then; 0: nothing
+  UnixMillis read_before;  // the same
   Seq said_seq = 0;        // read by sending, though not all before it may have been delivered yet
   Rev got_rev = 0;         // of events that the device was told
   bool published = false;  // by the client itself; else concluded from its session staying up

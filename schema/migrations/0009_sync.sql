@@ -83,6 +83,12 @@ LANGUAGE sql STABLE AS $$
                   message_seq)
 $$;
 
+-- The last message that was stored by then. For nobody's time: null.
+CREATE FUNCTION stored_until(conversation bigint, at timestamptz) RETURNS bigint
+LANGUAGE sql STABLE STRICT AS $$
+  SELECT x.seq FROM messages x WHERE x.conversation_id = conversation AND x.created_at <= at ORDER BY x.seq DESC LIMIT 1
+$$;
+
 -- What a user calls his conversations.
 CREATE FUNCTION conversation_called(someone bigint, conv text) RETURNS bigint
 LANGUAGE sql STABLE AS $$

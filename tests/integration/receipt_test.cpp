@@ -178,7 +178,10 @@ TEST_CASE("receipt: who was away hears it, also if nobody saw him go") {
 }
 
 TEST_CASE("receipt: who was away hears what happened before it was noticed that he is gone") {
-  Instance instance{"alice", "bob"};
+  Instance instance{"alice", "bob", "carol", "dave"};
+  Person dave = instance.person("dave");
+  dave.listen({"ack/+", "event.json/+"});
+  CHECK(dave.send("carol", "hello") == "stored 1");
   auto& database = instance.database();
   std::string seen = "-infinity";
   const auto gone = [&] {
@@ -204,6 +207,9 @@ TEST_CASE("receipt: who was away hears what happened before it was noticed that 
   gone();
   instance.person("bob").publish("read/alice", "1");
   instance.settle();
+  // What is told as it happens has been told: nobody of alice's is there.
+  instance.person("carol").publish("read/dave", "1");
+  CHECK(next(dave, "carol")["receipt"] == receipt("carol", 1, 1));
   // With a keep-alive of 60 s a dead connection is there for 90 s more; a minute is for the clocks.
   read_before(160);
   {
