@@ -15,10 +15,13 @@ void Attendance::changed(const std::string& user, UserId user_id) {
   presence_.set(user, user_id, (sessions_.feeds_of(user) & feed::inbox_any) != 0, now());
 }
 
-void Attendance::left(UserId user_id, const std::string& device, std::uint32_t keep_alive_s) {
+void Attendance::left(UserId user_id, const std::string& device, std::uint32_t keep_alive_s,
+                      bool told_all) {
+  if (device.empty() && !told_all) return;
   auto& seen = seen_[{user_id, device}];
   const auto now = wall_now();
   if (!device.empty()) seen.time = now;
+  if (!told_all) return;
   // It may have been dead for that long: the broker notices no sooner.
   const UnixMillis told_until{now.value - got_after_ms(keep_alive_s)};
   seen.told_until = std::max(seen.told_until.value_or(told_until), told_until);

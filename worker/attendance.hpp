@@ -27,8 +27,10 @@ class Attendance {
 
   /// A session of this user has come, changed or gone.
   void changed(const std::string& user, UserId user_id);
-  /// A session with an inbox is gone. @param device  empty: not a named device
-  void left(UserId user_id, const std::string& device, std::uint32_t keep_alive_s);
+  /// A session with an inbox is gone.
+  /// @param device    empty: not a named device
+  /// @param told_all  it had been told what it had missed before; else it is to be told that again
+  void left(UserId user_id, const std::string& device, std::uint32_t keep_alive_s, bool told_all);
   /// The sessions are not known for a while.
   void lost_sight();
   /// Writes down what is to be remembered. Call it every second.

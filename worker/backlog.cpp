@@ -18,8 +18,6 @@ constexpr std::int64_t page_max = 200;              // messages
 constexpr std::size_t page_bytes_max = 128 * 1024;  // as stored; about
 constexpr Rev revs_factor = 4;                      // events go back so much further than messages
 constexpr auto retry_after = std::chrono::milliseconds{300};
-constexpr std::size_t live_max = 4'096;        // messages kept per session while it catches up
-constexpr std::size_t waiting_live_max = 256;  // … that is not at its turn yet
 }  // namespace
 
 Backlogs::Backlogs(asio::io_context& loop, Needs needs, Settings settings)
@@ -109,6 +107,7 @@ void Backlogs::drop(SessionNo session_no) {
   told_up_to_.erase(session_no);
   placed_.erase(session_no);
   since_ever_.erase(session_no);
+  told_all_.erase(session_no);
   needs_.positions.drop(session_no);
   const auto found = runs_.find(session_no);
   if (found == runs_.end()) return;
@@ -129,6 +128,7 @@ void Backlogs::forget_gone() {
   std::erase_if(finished_, [&](const auto& entry) { return !is_up(entry.first); });
   std::erase_if(placed_, [&](const auto& entry) { return !is_up(entry.first); });
   std::erase_if(since_ever_, [&](SessionNo session_no) { return !is_up(session_no); });
+  std::erase_if(told_all_, [&](SessionNo session_no) { return !is_up(session_no); });
   std::erase_if(told_up_to_, [&](const auto& entry) { return !is_up(entry.first); });
   needs_.positions.keep_only(is_up);
 }
@@ -546,7 +546,11 @@ void Backlogs::settle(SessionNo session_no) {
       retry(session_no);
       return;
     }
-    const auto packets = std::int64_t{packets_of(*session)} * static_cast<int>(run.live.size());
+    // Copies of what one has sent oneself are not counted: nobody would confirm them.
+    const auto counted = std::count_if(run.live.begin(), run.live.end(), [&](const Live& live) {
+      return covers(*session, live.conv);
+    });
+    const auto packets = std::int64_t{packets_of(*session)} * counted;
     const bool too_much = packets > 0 && packets > allowance(session_no);
     if (!run.observes && (run.overflowed || too_much)) {
       ask(session_no);
@@ -567,6 +571,9 @@ void Backlogs::finish(SessionNo session_no) {
   const auto sync_no = found->second.sync_no;
   if (const auto* session = needs_.sessions.find(session_no); session != nullptr) {
     for (const auto& [about, event] : found->second.unnumbered) send_event(*session, *event);
+    const bool all = (session->feeds & feed::event_any) != 0 && !found->second.observes &&
+                     !found->second.wants_missed && found->second.missed_told;
+    if (all) told_all_.insert(session_no);
   }
   crash_point(CrashPoint::worker_before_sync_done);
   runs_.erase(found);
@@ -576,25 +583,6 @@ void Backlogs::finish(SessionNo session_no) {
   needs_.sessions.synced(session_no);
   needs_.plugin.sync_done({session_no, sync_no});
   next_waiting();
-}
-
-void Backlogs::stored(const link::Session& session,
-                      const std::shared_ptr<const StoredMessage>& message, bool is_room,
-                      std::string_view conv) {
-  const auto found = runs_.find(session.session_no);
-  if (found == runs_.end()) return;
-  auto& run = found->second;
-  run.pace.stored(packets_of(session));
-  const bool may_observe = session.device.empty() && (run.observes || !run.listed);
-  const bool shown =
-      !may_observe && covers(session, conv);  // by the database, if it is asked later
-  if (shown && (run.state != State::active || run.overflowed)) return;
-  const auto most = run.state == State::active ? live_max : waiting_live_max;
-  if (run.live.size() >= most) {
-    run.overflowed = true;  // an observer misses the oldest ones
-    run.live.pop_front();
-  }
-  run.live.push_back({message, is_room, std::string{conv}, ++run.came});
 }
 
 }  // namespace parley

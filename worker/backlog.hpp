@@ -85,6 +85,11 @@ class Backlogs {
   void hold_full();
   /// A client has said up to where it holds a conversation.
   void got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms);
+  /// Whether it has been told all events, also those from before it came: what it is not told later
+  /// can only be what it is told live.
+  [[nodiscard]] bool told_all(SessionNo session_no) const {
+    return told_all_.contains(session_no) && !runs_.contains(session_no);
+  }
   /// Whether a session of his without a device is being brought up to date.
   [[nodiscard]] bool catches_up_without_device(std::string_view user) const;
   /// A new device begins where its user stands. Call it before his marks are raised: else those
@@ -135,6 +140,7 @@ class Backlogs {
     bool with_events = false;   // it had subscribed them when todo was made
     bool overflowed = false;    // not all that was told meanwhile is there
     bool wants_missed = false;  // behind the pages: events without a rev
+    bool missed_told = true;    // all of them that were asked for
     bool observes = false;      // gets only what is new, and that from here alone
     bool listed = false;        // once: only then may something be left out (truncated)
     Place place;
@@ -220,6 +226,7 @@ class Backlogs {
   std::map<Place, std::uint32_t> paused_;  // by how many requests
   /// What sessions without a device have said that they hold, until they have got the rest.
   std::unordered_map<SessionNo, std::unordered_map<ConversationId, sql::Placed>> placed_;
+  std::unordered_set<SessionNo> told_all_;
   /// Those that get all events without a rev that there are, as a `sync` has said where they are.
   std::unordered_set<SessionNo> since_ever_;
   /// Up to which rev a session was told; what it was told before it came is not there.

@@ -92,6 +92,8 @@ void Backlogs::send_what_came(const link::Session& session, Run& run) {
     }
     ++live;
   }
+  run.live.clear();
+  run.events.clear();
 }
 
 /// Without an answer they are left out: nothing else is to wait for them.
@@ -102,6 +104,7 @@ void Backlogs::ask_missed(SessionNo session_no) {
                           missed_max)},
       [this, session_no, id = runs_.at(session_no).id](auto result) {
         if (!current(session_no, id)) return;
+        runs_.at(session_no).missed_told = result.has_value();
         if (result) {
           since_ever_.erase(session_no);
           auto& missed = runs_.at(session_no).missed;

@@ -17,6 +17,8 @@ constexpr std::uint32_t silent_for_ms = 1'000;  // how long a full window waits 
 constexpr std::uint32_t unheard_factor = 10;
 constexpr auto tick_every = std::chrono::milliseconds{50};
 
+constexpr std::size_t live_max = 4'096;        // messages kept per session while it catches up
+constexpr std::size_t waiting_live_max = 256;  // … that is not at its turn yet
 }  // namespace
 
 /// How many packets may be sent now.
@@ -34,7 +36,9 @@ void Backlogs::block(SessionNo session_no, Run& run) {
   run.id = ++last_id_;
   run.wait_for = 0;
   run.todo.clear();
-  run.live.clear();
+  if (const auto* session = needs_.sessions.find(session_no); session != nullptr) {
+    std::erase_if(run.live, [&](const Live& live) { return covers(*session, live.conv); });
+  }
   run.overflowed = true;
   --active_;
   blocked_.insert(session_no);
@@ -146,6 +150,26 @@ void Backlogs::got(SessionNo session_no, ConversationId conversation, Seq seq, b
     behind.got_seq = std::max(behind.got_seq, std::min(seq, behind.last_seq));
   }
   if (blocked_.contains(session_no) && may_wake(session_no)) wake(session_no);
+}
+
+void Backlogs::stored(const link::Session& session,
+                      const std::shared_ptr<const StoredMessage>& message, bool is_room,
+                      std::string_view conv) {
+  const auto found = runs_.find(session.session_no);
+  if (found == runs_.end()) return;
+  auto& run = found->second;
+  run.pace.stored(packets_of(session));
+  const bool may_observe = session.device.empty() && (run.observes || !run.listed);
+  const bool shown =
+      !may_observe && covers(session, conv);  // by the database, if it is asked later
+  if (shown && (run.state != State::active || run.overflowed)) return;
+  const auto most = run.state == State::active ? live_max : waiting_live_max;
+  if (run.live.size() >= most) {
+    // An observer misses the oldest ones, and so do copies: nothing shows them once more.
+    run.overflowed = run.overflowed || covers(session, run.live.front().conv);
+    run.live.pop_front();
+  }
+  run.live.push_back({message, is_room, std::string{conv}, ++run.came});
 }
 
 void Backlogs::live(const link::Session& session, const StoredMessage& message) {

@@ -22,14 +22,20 @@ void MembersCache::update(const std::vector<sql::MemberRow>& rows) {
     members_ = 0;
   }
   std::shared_ptr<Conversation> current;
+  bool newer_known = false;
   for (const auto& row : rows) {
     if (current == nullptr || current->conversation != row.conversation) {
       auto& entry = conversations_[row.conversation];
-      if (entry != nullptr) members_ -= entry->members.size();
       current = std::make_shared<Conversation>(
           Conversation{row.conversation, row.is_room, row.room, row.members_version, {}});
-      entry = current;
+      // Answers of several connections come in any order.
+      newer_known = entry != nullptr && entry->members_version > row.members_version;
+      if (!newer_known) {
+        if (entry != nullptr) members_ -= entry->members.size();
+        entry = current;
+      }
     }
+    if (newer_known) continue;
     if (row.user.value == 0) continue;  // nobody is in it any more
     current->members.push_back({row.user, row.name, row.may_write});
     ++members_;

@@ -208,7 +208,8 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
   update.published = true;
   update.confirms = !topic.read && !record.device.empty();
   if (*seq >= sql::seq_of_all) {  // of what is there now, not when it is written
-    (topic.read ? update.read_before : update.got_before) = record.received_at;
+    (topic.read ? update.read_before
+                : update.got_before) = {record.received_at.value + needs_.database_ahead()};
   } else {
     (topic.read ? update.read_seq : update.got_seq) = *seq;
   }

@@ -34,6 +34,8 @@ class Dispatch {
     Publisher& publisher;
     InOrder& in_order;  // of what goes into the lanes
     Requests& requests;
+    /// How far the database's clock is ahead of ours, ms.
+    std::function<std::int64_t()> database_ahead;
   };
   Dispatch(const Config& config, const Needs& needs);
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/names.hpp"
+#include "worker/loop.hpp"
 #include "worker/statements.hpp"
 #include "worker/statements_requests.hpp"
 #include "worker/stored_message.hpp"
@@ -23,7 +24,7 @@ constexpr Seq end_of_time = std::numeric_limits<std::int32_t>::max();
 // and where there are many of them the steps are longer.
 constexpr std::int64_t first_look = 2'000;
 constexpr std::int64_t next_look = 20'000;
-constexpr int looks_max = 250;
+constexpr std::int64_t looks_for_ms = 5'000;  // then the request has been answered
 
 /// One side of a page, read until there is one message more than wanted, to know whether there is
 /// more.
@@ -39,7 +40,8 @@ struct Reading {
   UserId user;
   std::string conv;
   std::vector<Part> parts;
-  int looks = 0;
+  MonoMillis until;
+  bool looked = false;
   HistoryDone done;
 };
 
@@ -128,7 +130,7 @@ void got_pages(PgLink& database, const std::shared_ptr<Reading>& reading,
     complete = complete && part.complete;
     empty = empty && part.rows.empty();
   }
-  if (!complete && reading->looks < looks_max) {
+  if (!complete && mono_now() < reading->until) {
     read_on(database, reading);
   } else if (!complete && empty) {
     reading->done(ReplyFailed{Code::timeout, "too much has expired there"});
@@ -138,7 +140,7 @@ void got_pages(PgLink& database, const std::shared_ptr<Reading>& reading,
 }
 
 void read_on(PgLink& database, const std::shared_ptr<Reading>& reading) {
-  const auto look = reading->looks++ == 0 ? first_look : next_look;
+  const auto look = std::exchange(reading->looked, true) ? next_look : first_look;
   std::vector<PgQuery> queries;
   queries.push_back(sql::is_active(reading->user));
   queries.push_back(sql::is_member(reading->conversation, reading->user));
@@ -183,9 +185,14 @@ void read_history(PgLink& database, Resolver& resolver, UserId user, HistoryRequ
                      } else if (to.conversation.value == 0) {
                        done(HistoryResult{});  // nothing has been said yet
                      } else {
-                       read_on(database, std::make_shared<Reading>(Reading{
-                                             to.conversation, user, request.conv,
-                                             parts_of(request, to.conversation, user), 0, done}));
+                       read_on(database, std::make_shared<Reading>(
+                                             Reading{to.conversation,
+                                                     user,
+                                                     request.conv,
+                                                     parts_of(request, to.conversation, user),
+                                                     {mono_now().value + looks_for_ms},
+                                                     false,
+                                                     done}));
                      }
                    });
 }

@@ -168,11 +168,11 @@ ORDER BY i.ord)sql"};
 const PgStatement members_of_small_statement{"members_of_small", R"sql(
 SELECT h.conversation_id, h.members_version, c.kind = 'room', c.name, m.user_id, u.name,
        m.role IN ('owner', 'admin', 'member')
-FROM unnest($1::bigint[]) AS k(conversation_id)
-JOIN conversation_heads h ON h.conversation_id = k.conversation_id
+FROM conversation_heads h
 JOIN conversations c ON c.conversation_id = h.conversation_id AND c.member_count <= $2
 LEFT JOIN members m ON m.conversation_id = h.conversation_id
 LEFT JOIN users u ON u.user_id = m.user_id
+WHERE h.conversation_id = ANY ($1::bigint[])
 ORDER BY h.conversation_id, m.user_id)sql"};
 
 }  // namespace

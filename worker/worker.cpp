@@ -17,6 +17,7 @@ namespace {
 constexpr std::int64_t generations_page_size = 1'000;
 constexpr std::int64_t expire_page_size = 1'000;
 constexpr std::size_t contents_gone_max = 10'000;  // conversations that wait for being told
+constexpr std::size_t contents_gone_at_once = 500;
 constexpr std::int64_t stop_within_ms = 10'000;
 constexpr std::int64_t plugin_silent_ms = 1'500;  // it says something once a second
 constexpr std::size_t storing_is_pressed = 64;    // so many wait for being stored, at once
@@ -143,7 +144,7 @@ Worker::Worker(const Config& config, const sql::Claim& claim)
                [this] { turn(); }}},
       dispatch_{config,
                 {plugin_, lanes_, resolver_, cursors_, sessions_, auto_got_, backlogs_, publisher_,
-                 in_order_, requests_}} {}
+                 in_order_, requests_, [this] { return database_ahead_; }}} {}
 
 MqttSettings Worker::mqtt_settings() const {
   const auto& prefix = config_.broker.prefix;
@@ -275,6 +276,7 @@ void Worker::start() {
 
 void Worker::on_session(const link::SessionChange& change) {
   if (const auto* down = std::get_if<link::SessionDown>(&change)) {
+    const bool told_all = backlogs_.told_all(down->session_no);
     backlogs_.drop(down->session_no);
     state_.drop(down->session_no);
     auto_got_.drop(down->session_no);
@@ -283,7 +285,7 @@ void Worker::on_session(const link::SessionChange& change) {
     const auto gone = *known;
     sessions_.down(down->session_no);
     if ((gone.feeds & feed::inbox_any) != 0) {
-      attendance_.left(gone.user_id, gone.device, gone.keep_alive_s);
+      attendance_.left(gone.user_id, gone.device, gone.keep_alive_s, told_all);
     }
     attendance_.changed(gone.user, gone.user_id);
     return;
@@ -332,7 +334,7 @@ void Worker::check_clock() {
   if (std::exchange(checking_clock_, true)) return;
   std::vector<PgQuery> queries{sql::database_clock()};
   if (!newest_known_) queries.push_back(sql::newest_message());
-  database_.submit(std::move(queries), [this](const auto& result) {
+  database_.submit(std::move(queries), [this, asked_at = wall_now()](const auto& result) {
     checking_clock_ = false;
     if (std::exchange(clock_stale_, false)) {
       if (database_.ready()) check_clock();
@@ -342,6 +344,10 @@ void Worker::check_clock() {
     const auto database = sql::database_clock_of(result->at(0));
     if (result->size() > 1) clock_.newest(sql::newest_message_of(result->at(1)));
     newest_known_ = true;
+    // As little as it can be: it was read between asking and the answer.
+    const auto least = database.value - wall_now().value;
+    const auto most = database.value - asked_at.value;
+    database_ahead_ = std::max<std::int64_t>(least, 0) + std::min<std::int64_t>(most, 0);
     const bool off = clock_.is_off(database, wall_now());
     if (!off && std::exchange(stored_, false)) clock_.newest(database);
     const auto before = std::exchange(clock_state_, off ? Clock::off : Clock::good);
@@ -505,14 +511,16 @@ void Worker::tell_contents_gone() {
     return;
   }
   telling_contents_gone_ = true;
-  const auto where = std::exchange(contents_gone_, {});
-  const std::vector<ConversationId> all{where.begin(), where.end()};
-  seen_.submit({sql::members_among(all, viewers)}, [this, where](const auto& members) {
+  std::vector<ConversationId> some;  // the others in the next second
+  while (!contents_gone_.empty() && some.size() < contents_gone_at_once) {
+    some.push_back(contents_gone_.extract(contents_gone_.begin()).value());
+  }
+  seen_.submit({sql::members_among(some, viewers)}, [this](const auto& members) {
     telling_contents_gone_ = false;
     if (members) {
       state_.contents_gone(sql::members_among_of(members->at(0)));
     } else {
-      contents_gone_.insert(where.begin(), where.end());  // every second again
+      log::warn("event=contents_gone_failed err={}", log::quoted(members.error().what));
     }
   });
 }

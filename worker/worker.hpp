@@ -134,6 +134,7 @@ class Worker {
   bool degraded_ = false;
   std::set<ConversationId> contents_gone_;  // not told to who shows their state; bounded
   bool telling_contents_gone_ = false;
+  std::int64_t database_ahead_ = 0;  // its clock, ms
   bool pushing_generations_ = false;
   bool generations_changed_ = false;
   bool pushing_soon_ = false;

@@ -36,7 +36,8 @@ BEGIN
   DELETE FROM changes c WHERE c.ctid = ANY (ARRAY(
     SELECT k.ctid FROM changes k
     WHERE k.conversation_id = conversation
-      AND k.rev < (SELECT max(l.rev) FROM changes l WHERE l.conversation_id = conversation AND l.last_seq <= last_old)
+      AND k.rev < (SELECT l.rev FROM changes l WHERE l.conversation_id = conversation AND l.last_seq <= last_old
+                   ORDER BY l.last_seq DESC, l.rev DESC LIMIT 1)
     ORDER BY k.rev LIMIT told_most));
   GET DIAGNOSTICS n = ROW_COUNT;
   IF n = told_most THEN RETURN 1; END IF;

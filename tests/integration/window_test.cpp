@@ -154,18 +154,18 @@ TEST_CASE("window: what is sent from elsewhere is copied to a device that is hel
   send_range(instance, 1, 1);
   expect_range(phone, 1, 1);
   confirm(instance, phone, 1);
-  send_range(instance, 2, 30);  // more than it may have on its way: it is held back
+  send_range(instance, 2, 60);  // more than it may have on its way: it is held back
   expect_range(phone, 2, 21);
   Person tablet = instance.person("bob");
   tablet.listen({"ack/+"});
-  for (int i = 1; i <= 3; ++i) {
+  for (int i = 1; i <= 30; ++i) {
     CHECK(tablet.send("carol", with_number("hello ", i)) == with_number("stored ", i));
   }
   instance.settle();
   CHECK(phone.mqtt.drain().empty());
-  phone.publish("got/alice", "21");
   int copies = 0;
-  for (int seq = 22; seq <= 30 || copies < 3;) {
+  for (int seq = 22; seq <= 60 || copies < 30;) {
+    if (seq == 22 || seq == 42) phone.publish("got/alice", std::to_string(seq - 1));
     const auto publication = phone.mqtt.expect("#");
     const Json message = Json::parse(publication.payload);
     if (publication.topic == phone.topic("sent.json/carol")) {
@@ -174,7 +174,42 @@ TEST_CASE("window: what is sent from elsewhere is copied to a device that is hel
       CHECK(message["seq"] == seq++);
     }
   }
-  CHECK(copies == 3);
+  CHECK(copies == 30);
+}
+
+TEST_CASE("window: who left before he was told all that he had missed is told it the next time") {
+  Instance instance({"alice", "bob"}, {.config = window(20)});
+  auto& database = instance.database();
+  const auto told_until = [&] { return database.value("SELECT told_until FROM devices"); };
+  const auto leave = [&](Person& phone) {
+    const std::string before = database.value("SELECT last_seen_at FROM devices");
+    phone.mqtt.disconnect();
+    eventually("it is written that he has left",
+               [&] { return database.value("SELECT last_seen_at FROM devices") != before; });
+  };
+  Person phone = fresh_device(instance, "bob", "phone");
+  phone.listen({"inbox.json/+", "event.json/+"});
+  send_range(instance, 1, 1);
+  expect_range(phone, 1, 1);
+  confirm(instance, phone, 1);
+  leave(phone);
+  const std::string first = told_until();
+  CHECK(!first.empty());
+  send_range(instance, 2, 60);
+  Person again = fresh_device(instance, "bob", "phone");
+  again.listen({"inbox.json/+", "event.json/+"});
+  expect_range(again, 2, 21);
+  leave(again);
+  CHECK(told_until() == first);
+  Person at_last = fresh_device(instance, "bob", "phone");
+  at_last.listen({"inbox.json/+", "event.json/+"});
+  for (int seq = 2; seq <= 60; ++seq) {
+    expect_range(at_last, seq, seq);
+    at_last.publish("got/alice", std::to_string(seq));
+  }
+  confirm(instance, at_last, 60);
+  leave(at_last);
+  CHECK(told_until() != first);
 }
 
 TEST_CASE("window: who holds whatever there is does not hold what comes after") {
