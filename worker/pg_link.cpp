@@ -25,7 +25,7 @@ constexpr std::uint32_t lock_ms_max = 5'000;
 std::string options_of(std::uint32_t limit_ms) {
   std::string options =
       "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c synchronous_commit=on "
-      "-c timezone=UTC -c client_min_messages=warning -c lock_timeout=" +
+      "-c timezone=UTC -c client_min_messages=warning -c jit=off -c lock_timeout=" +
       std::to_string(limit_ms == 0 ? lock_ms_max : limit_ms);
   if (limit_ms != 0) options += " -c statement_timeout=" + std::to_string(limit_ms);
   return options;

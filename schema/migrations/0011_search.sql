@@ -56,8 +56,13 @@ CREATE FUNCTION index_messages(configuration text, docs_of bigint[], docs_seq bi
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM lock_search();
-  DELETE FROM search_documents d USING unnest(docs_of, docs_seq) AS i(c, s) WHERE d.conversation_id = i.c AND d.seq = i.s;
-  DELETE FROM mentions m USING unnest(docs_of, docs_seq) AS i(c, s) WHERE m.conversation_id = i.c AND m.seq = i.s;
+  -- One by one by their key (OFFSET 0), whatever the statistics of a young table say: joined the other way round it is quadratic.
+  DELETE FROM search_documents d WHERE d.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM unnest(docs_of, docs_seq) AS i(c, s)
+    CROSS JOIN LATERAL (SELECT o.ctid FROM search_documents o WHERE o.conversation_id = i.c AND o.seq = i.s OFFSET 0) AS k));
+  DELETE FROM mentions m WHERE m.ctid = ANY (ARRAY(
+    SELECT k.ctid FROM unnest(docs_of, docs_seq) AS i(c, s)
+    CROSS JOIN LATERAL (SELECT o.ctid FROM mentions o WHERE o.conversation_id = i.c AND o.seq = i.s OFFSET 0) AS k));
   INSERT INTO search_documents
   SELECT x.conversation_id, x.seq, x.created_at, to_tsvector(configuration::regconfig, searched(x.body))
   FROM unnest(docs_of, docs_seq, docs_at) AS i(c, s, t)
