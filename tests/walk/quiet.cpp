@@ -134,7 +134,12 @@ void Walk::compare_order(const Device& device, Differences& found) {
       const Seq from = std::max(gap.after, truth->stay_began_before(me, gap.before)) + 1;
       for (Seq seq = from; seq < gap.before && seq <= truth->last_seq(); ++seq) {
         if (truth->visible(me, seq) && !truth->at(seq).deleted) {
-          say(number(gap.before) + " came before " + number(seq));
+          std::string stays;
+          for (const Stay& stay : truth->stays.at(me)) {
+            stays += " " + number(stay.since) + "-" + (stay.left ? number(*stay.left) : "");
+          }
+          say(number(gap.before) + " came before " + number(seq) + " (" + truth->at(seq).kind +
+              " of " + truth->at(seq).from + "), after " + number(gap.after) + "; there:" + stays);
         }
       }
     }
