@@ -133,7 +133,11 @@ void Walk::compare_order(const Device& device, Differences& found) {
     for (const Gap& gap : held.gaps) {
       const Seq from = std::max(gap.after, truth->stay_began_before(me, gap.before)) + 1;
       for (Seq seq = from; seq < gap.before && seq <= truth->last_seq(); ++seq) {
-        if (truth->visible(me, seq) && !truth->at(seq).deleted) {
+        // That he left he was told by the event with the rev of that message: it is behind him.
+        const bool goodbye = std::ranges::any_of(truth->stays.at(me), [&](const Stay& stay) {
+          return stay.left && *stay.left + 1 == seq;
+        });
+        if (truth->visible(me, seq) && !truth->at(seq).deleted && !goodbye) {
           std::string stays;
           for (const Stay& stay : truth->stays.at(me)) {
             stays += " " + number(stay.since) + "-" + (stay.left ? number(*stay.left) : "");
