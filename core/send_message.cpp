@@ -39,23 +39,23 @@ MaybeError too_large(std::string_view what, std::size_t max, std::string_view un
                    std::string{what} + " exceeds " + std::to_string(max) + std::string{unit}};
 }
 
-/// Before decoding: what is too large is not worth it.
+/// Before decoding: what is too large is not worth it. Of what the plugin found too large the
+/// payload has not come along.
 MaybeError check_payload_size(const link::InboundRecord& record, Format format,
                               const Limits& limits) {
-  if (format == Format::text) {
-    if (record.payload.size() > limits.text_bytes_max) {
-      return too_large("text", limits.text_bytes_max, " bytes");
-    }
-  } else if (record.payload.size() > limits.payload_bytes_max) {
-    return too_large("payload", limits.payload_bytes_max, " bytes");
-  }
-  return std::nullopt;
+  const bool is_text = format == Format::text;
+  const std::size_t max = is_text ? limits.text_bytes_max : limits.payload_bytes_max;
+  if (record.refused != Code::too_large && record.payload.size() <= max) return std::nullopt;
+  return too_large(is_text ? "text" : "payload", max, " bytes");
 }
 
 /// Before decoding: what does not depend on the payload.
 MaybeError check_envelope(const link::InboundRecord& record, const SendTopic& topic,
                           const Limits& limits) {
-  if (record.refused) return WireError{*record.refused, ""};
+  if (record.refused) {
+    return check_payload_size(record, topic.format, limits)
+        .value_or(WireError{*record.refused, ""});
+  }
   if ((record.scope & scope::send) == 0) {
     return WireError{Code::forbidden, "the token has no scope send"};
   }

@@ -266,18 +266,24 @@ LANGUAGE sql STABLE AS $$
    WHERE i.user_id = someone ORDER BY c.name)
 $$;
 
--- The conversations that one is in, in the order in which their contents follow.
+-- The conversations that one is in, in the order in which their contents follow; not one in which every attempt to write was
+-- refused.
 CREATE FUNCTION export_conversations(someone bigint)
 RETURNS TABLE (conversation_id bigint, conv text) LANGUAGE sql STABLE AS $$
-  SELECT uc.conversation_id, conv_name(uc.conversation_id, someone) FROM user_conversations uc
-  WHERE uc.user_id = someone ORDER BY uc.conversation_id
+  SELECT uc.conversation_id, conv_name(uc.conversation_id, someone)
+  FROM user_conversations uc
+  JOIN conversations c ON c.conversation_id = uc.conversation_id
+  JOIN conversation_heads h ON h.conversation_id = uc.conversation_id
+  WHERE uc.user_id = someone AND (c.kind = 'room' OR h.last_rev > 0)
+  ORDER BY uc.conversation_id
 $$;
 
 -- Of one conversation, what is no message. No row: he is not in there any more.
 CREATE FUNCTION export_conversation(conversation bigint, someone bigint) RETURNS SETOF text
 LANGUAGE sql STABLE AS $$
   (SELECT jsonb_build_object('conversation', jsonb_strip_nulls(jsonb_build_object(
-            'conv', conv_name(conversation, someone), 'kind', c.kind, 'title', c.title, 'topic', c.topic, 'role', m.role,
+            'conv', conv_name(conversation, someone), 'kind', c.kind, 'title', c.title, 'topic', c.topic,
+            'role', CASE WHEN c.kind = 'room' THEN m.role END,
             'got_seq', m.got_seq, 'read_seq', m.read_seq, 'muted_until', json_time(m.muted_until), 'archived', m.archived,
             'periods', (SELECT jsonb_agg(jsonb_strip_nulls(jsonb_build_object(
                                  'since_seq', p.since_seq, 'sees_from_seq', p.joined_seq + 1, 'left_seq', p.left_seq))

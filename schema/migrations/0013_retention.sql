@@ -92,6 +92,18 @@ BEGIN
   EXECUTE format('DROP TABLE %I', part);
 END $$;
 
+-- As before, and how long the room keeps messages, if it has a term of its own.
+CREATE OR REPLACE FUNCTION room_json(conversation bigint, for_whom bigint) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+  SELECT jsonb_build_object(
+           'room', c.name, 'title', c.title, 'topic', c.topic, 'history', c.history, 'join', c.join_rule,
+           'role', COALESCE(role_of(conversation, for_whom), ''),
+           'member_count', c.member_count,
+           'created_time', json_time(c.created_at))
+         || CASE WHEN c.retention_days IS NULL THEN '{}' ELSE jsonb_build_object('retention_days', c.retention_days) END
+  FROM conversations c WHERE c.conversation_id = conversation
+$$;
+
 -- The messages of everybody that are older than `days`. `phase` is 'partitions' (of months that are over), then 'rows' (of the
 -- month in which the border lies), then 'rooms', with their own days. Gives where the phase goes on, below 0: it is through; and the
 -- conversation in which something is gone now, if there is one.

@@ -86,5 +86,10 @@ TEST_CASE("cli account: everything is exported, and nothing left") {
   CHECK(alice({"me", "erase", "bob"}).code == usage);
   CHECK(alice.good({"me", "erase", "alice"}) == "done\n");
   eventually("she is gone", [&] { return alice({"unread"}).code == login_refused; });
-  CHECK(alice.instance.parley({"user", "list"}).out.find("alice\tactive") == std::string::npos);
+  CHECK(alice.instance.parley({"user", "list"}).out.find("alice\terased") != std::string::npos);
+  for (const auto* const command : {"enable", "disable"}) {
+    const auto refused = alice.instance.parley({"user", command, "alice"});
+    CHECK(refused.code != 0);
+    CHECK(refused.err.find("alice has erased the account") != std::string::npos);
+  }
 }

@@ -202,6 +202,19 @@ TEST_CASE("room.set: a title is a message, the rest an event; nothing new is not
   CHECK(room["role"] == "member");
 }
 
+TEST_CASE("room.set: a term of its own can be read, and taken back") {
+  Ops ops;
+  const auto days = [&]() -> Json {
+    const Json room = done(ask(ops.bob, "room.get", {{"room", "ops"}}))["room"];
+    return room.value("retention_days", Json{});
+  };
+  CHECK(days().is_null());
+  done(ask(ops.alice, "room.set", {{"room", "ops"}, {"retention_days", 30}}));
+  CHECK(days() == 30);
+  done(ask(ops.alice, "room.set", {{"room", "ops"}, {"retention_days", 0}}));
+  CHECK(days().is_null());
+}
+
 TEST_CASE("room.list, room.find: my rooms, and those with exactly these members") {
   Ops ops;
   done(ask(ops.alice, "room.create", {{"room", "pair"}, {"members", names({"bob"})}}));

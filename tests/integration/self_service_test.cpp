@@ -309,7 +309,15 @@ TEST_CASE("me.export: everything about me, in pages, and nothing of others") {
   done(ask(alice, "msg.react", {{"conv", "bob"}, {"seq", 1}, {"emoji", "+1"}}));
   const std::string big(30'000, '"');  // as JSON in JSON four times as long
   for (int i = 1; i <= 30; ++i) CHECK(bob.send("ops", big) == "stored " + std::to_string(i));
+  instance.user("dave");
+  Person dave = instance.person("dave");
+  dave.listen({"re.json/+"});
+  done(ask(dave, "block.add", {{"user", "alice"}}));
+  CHECK(alice.send("dave", "hear me") == "refused BLOCKED");
   const auto lines = exported(alice);
+  for (const Json& one : of("conversation", lines)) {
+    CHECK(one.contains("role") == (one["conv"] == "ops"));
+  }
   CHECK(of("profile", lines)[0]["display_name"] == "Alice A.");
   CHECK(of("contact", lines)[0] == Json::parse(R"({"user":"bob","state":"requested"})"));
   CHECK(of("block", lines)[0]["user"] == "carol");

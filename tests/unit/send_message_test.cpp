@@ -163,6 +163,12 @@ TEST_CASE("send_message: scope, name and what the plugin has refused") {
         "RATE_LIMITED payload");
   CHECK(outcome(admit_send(limited, {Format::json, "bob", "i"}, small_limits())) ==
         "RATE_LIMITED i");
+  limited.refused = Code::too_large;
+  const auto too_large = admit_send(limited, {Format::json, "bob", ""}, small_limits());
+  REQUIRE_FALSE(too_large);
+  CHECK(too_large.error().code == Code::too_large);
+  CHECK(too_large.error().detail == "payload exceeds 200 bytes");
+  limited.refused = Code::rate_limited;
   limited.payload = "";
   CHECK(outcome(admit_send(limited, {Format::pb, "bob", ""}, small_limits())) == "RATE_LIMITED ");
   CHECK(admit_send(limited, {Format::pb, "bob", ""}, small_limits()).error().format == Format::pb);

@@ -111,15 +111,15 @@ Outcome<Database> open_database(const Setup& setup) {
 
 Outcome<User> find_user(Database& database, const std::string& name) {
   const auto rows = database.run(
-      "SELECT u.user_id, u.generation, u.disabled_at IS NOT NULL FROM names n "
-      "JOIN users u ON u.user_id = n.id "
-      "WHERE n.name = $1 AND n.kind = 'user' AND n.retired_at IS NULL",
+      "SELECT u.user_id, u.generation, u.disabled_at IS NOT NULL, n.retired_at IS NOT NULL "
+      "FROM names n JOIN users u ON u.user_id = n.id WHERE n.name = $1 AND n.kind = 'user'",
       {name});
   if (!rows) return failed(rows.error());
   if (rows->count() == 0) {
     return fail(Exit::failed,
                 "there is no user " + name + "; see: parley user list, parley user add");
   }
+  if (rows->text(0, 3) == "t") return fail(Exit::failed, name + " has erased the account");
   User user;
   user.user_id = UserId{rows->integer(0, 0)};
   user.name = name;

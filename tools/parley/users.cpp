@@ -73,8 +73,10 @@ Outcome<void> list_users(const Setup& setup) {
   auto database = open_database(setup);
   if (!database) return failed(database.error());
   const auto rows = database->run(
-      "SELECT name, CASE WHEN disabled_at IS NULL THEN 'active' ELSE 'disabled' END, "
-      "to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') FROM users ORDER BY name");
+      "SELECT u.name, CASE WHEN n.retired_at IS NOT NULL THEN 'erased' "
+      "WHEN u.disabled_at IS NULL THEN 'active' ELSE 'disabled' END, "
+      "to_char(u.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') "
+      "FROM users u JOIN names n ON n.name = u.name ORDER BY u.name");
   if (!rows) return failed(rows.error());
   for (int row = 0; row < rows->count(); ++row) {
     std::cout << rows->text(row, 0) << '\t' << rows->text(row, 1) << '\t' << rows->text(row, 2)
@@ -99,7 +101,8 @@ Outcome<void> set_access(const Setup& setup, const std::string& name, Access acc
     if (!user) return failed(user.error());
     const auto updated = database->run(sql, {std::to_string(user->user_id.value)});
     if (!updated) return failed(updated.error());
-    if (updated->touched() == 0) return fail(Exit::failed, name + ": has erased the account");
+    // Just now: find_user has still seen it.
+    if (updated->touched() == 0) return fail(Exit::failed, name + " has erased the account");
     if (auto told = database->run("NOTIFY parley_users"); !told) return failed(told.error());
     return {};
   });
@@ -123,7 +126,8 @@ void add_user_commands(CLI::App& app, Setup& setup, Ending& ending) {
   add->add_option("NAME", *names, "1 to 32 of a-z 0-9 _ -")->required();
   add->callback([&setup, &ending, names] { ending = add_users(setup, *names); });
 
-  auto* const list = user->add_subcommand("list", "Names, states and days of adding");
+  auto* const list =
+      user->add_subcommand("list", "Names, states (active, disabled, erased) and days of adding");
   list->callback([&setup, &ending] { ending = list_users(setup); });
 
   const auto name = std::make_shared<std::string>();

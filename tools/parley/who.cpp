@@ -47,7 +47,6 @@ Outcome<Names> members(const Login& login, const std::string& conv, const Manner
   return names;
 }
 
-/// "online", "last seen <time>", or "-" for those of whom one may not know.
 std::string presence_of(const Json& one) {
   if (one.value("online", false)) return "online";
   return one.contains("last_seen") ? "last seen " + shown(one["last_seen"]) : "offline";
@@ -109,8 +108,9 @@ Outcome<void> run_who(const Setup& setup, const WhoArguments& arguments) {
 void add_who_command(CLI::App& app, Setup& setup, Ending& ending) {
   auto* const who = app.add_subcommand("who", "Who is there, and who has got and read a message");
   who->footer(
-      "Of contacts, or of a conversation: `online`, `last seen <time>`, or `-` where one may not "
-      "know.\n"
+      "Of contacts, or of a conversation: `online`, `last seen <time>`, `offline` where one may "
+      "not "
+      "know since when,\nor `-` where one may know nothing.\n"
       "With a SEQ, of those who were there: `read`, `got` or `pending`.\n"
       "Examples:\n"
       "  parley who --as alice           # contacts\n"
