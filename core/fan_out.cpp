@@ -32,11 +32,11 @@ link::Delivery delivery_of(const Message& message, bool is_room, const Form& for
 
 }  // namespace
 
-bool Conversation::has(UserId user) const {
+const Member* Conversation::find(UserId user) const {
   const auto found =
       std::lower_bound(members.begin(), members.end(), user,
                        [](const Member& member, UserId wanted) { return member.user < wanted; });
-  return found != members.end() && found->user == user;
+  return found != members.end() && found->user == user ? &*found : nullptr;
 }
 
 std::string_view conv_for(const Conversation& conversation, UserId member) {

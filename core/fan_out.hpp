@@ -28,7 +28,9 @@ struct Conversation {
   std::int64_t members_version = 0;
   std::vector<Member> members;  // by user
 
-  [[nodiscard]] bool has(UserId user) const;
+  /// Null if he is not in it.
+  [[nodiscard]] const Member* find(UserId user) const;
+  [[nodiscard]] bool has(UserId user) const { return find(user) != nullptr; }
 };
 
 /// The name of the conversation for one of its members: the room, or the peer (himself, for notes).

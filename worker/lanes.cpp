@@ -10,6 +10,7 @@
 
 #include "core/fault_point.hpp"
 #include "core/request.hpp"
+#include "worker/heads.hpp"
 #include "worker/log.hpp"
 #include "worker/loop.hpp"
 
@@ -42,6 +43,22 @@ Verdict judge(const PgFault& fault) {
   return Verdict::divide;
 }
 
+/// When it began (UTC).
+UnixMillis month_of(UnixMillis time) {
+  namespace chrono = std::chrono;
+  const auto day = chrono::floor<chrono::days>(
+      chrono::sys_time<chrono::milliseconds>{chrono::milliseconds{time.value}});
+  const chrono::year_month_day date{day};
+  const chrono::sys_days first{date.year() / date.month() / chrono::day{1}};
+  return {chrono::duration_cast<chrono::milliseconds>(first.time_since_epoch()).count()};
+}
+
+UnixMillis oldest_of(const std::vector<sql::NewMessage>& messages) {
+  auto oldest = wall_now();
+  for (const auto& message : messages) oldest = std::min(oldest, message.received_at);
+  return oldest;
+}
+
 std::string bytes_of(const std::array<unsigned char, 16>& value) {
   return {reinterpret_cast<const char*>(value.data()), value.size()};
 }
@@ -72,13 +89,12 @@ sql::NewMessage new_message(const PendingSend& pending) {
 }  // namespace
 
 UnixMillis repeat_probe_from(UnixMillis now, UnixMillis oldest) {
-  namespace chrono = std::chrono;
-  const std::int64_t from = std::min(now.value - probe_back_ms, oldest.value - day_ms);
-  const auto day = chrono::floor<chrono::days>(
-      chrono::sys_time<chrono::milliseconds>{chrono::milliseconds{from}});
-  const chrono::year_month_day date{day};
-  const chrono::sys_days first{date.year() / date.month() / chrono::day{1}};
-  return {chrono::duration_cast<chrono::milliseconds>(first.time_since_epoch()).count()};
+  return month_of({std::min(now.value - probe_back_ms, oldest.value - day_ms)});
+}
+
+bool repeats_are_refused(UnixMillis now, UnixMillis oldest) {
+  // A day more, for a database whose clock is ahead of ours.
+  return repeat_probe_from(now, oldest) == month_of({now.value + day_ms});
 }
 
 class Lanes::Lane {
@@ -121,13 +137,18 @@ class Lanes::Lane {
     std::optional<PendingChange> change;
     bool carried_out = false;                                       // … and not only looked for
     std::unordered_map<ConversationId, MembersCache::Entry> known;  // what the database was told
-    std::int64_t first_failed_ms = 0;                               // 0: has not failed
+    std::optional<sql::Append> append;                              // where they were sent to
+    bool ask = false;                  // first where they go: something is not as the lane knew it
+    std::int64_t first_failed_ms = 0;  // 0: has not failed
     int conflicts = 0;
     bool in_doubt = false;  // an earlier try may have been committed
   };
   Batch next_batch();
   void send();
+  [[nodiscard]] std::optional<sql::Append> plan_append() const;
   void answered(Result<std::vector<PgRows>, PgFault> result);
+  void appended(const std::vector<ConversationId>& conversations);
+  void ask_first();
   void add_change(std::vector<PgQuery>& queries);
   void settle_change(const std::vector<PgRows>& results);
   void settle(const std::vector<sql::StoreOutcome>& outcomes, const PgRows& members);
@@ -149,6 +170,7 @@ class Lanes::Lane {
   std::deque<std::variant<PendingSend, PendingChange>> waiting_;
   std::deque<Batch> divided_;  // halves of a batch that failed: before anything newer
   Batch batch_;
+  Heads heads_;
   bool busy_ = false;
   bool retry_due_ = false;     // it may be tried again now
   bool rolled_back_ = false;   // nothing of the batch is in the database; it is tried again
@@ -202,16 +224,11 @@ Lanes::Lane::Batch Lanes::Lane::next_batch() {
 
 void Lanes::Lane::send() {
   rolled_back_ = false;
-  auto oldest = wall_now();
   std::set<ConversationId> conversations;
-  for (const auto& message : batch_.messages) {
-    oldest = std::min(oldest, message.received_at);
-    conversations.insert(message.conversation);
-  }
+  for (const auto& message : batch_.messages) conversations.insert(message.conversation);
   if (batch_.change && batch_.change->conversation.value != 0) {
     conversations.insert(batch_.change->conversation);
   }
-  const auto probe_from = repeat_probe_from(wall_now(), oldest);
   std::vector<sql::KnownVersion> known;
   batch_.known.clear();
   for (const auto conversation : conversations) {
@@ -220,15 +237,37 @@ void Lanes::Lane::send() {
     batch_.known[conversation] = std::move(entry);
   }
   std::vector<PgQuery> queries;
-  queries.push_back(sql::lock_heads(lane_, epoch_, {conversations.begin(), conversations.end()}));
-  if (batch_.change) {
-    add_change(queries);
+  batch_.append = plan_append();
+  if (batch_.append) {
+    queries.push_back(sql::append_messages(lane_, epoch_, batch_.messages, *batch_.append));
   } else {
-    queries.push_back(sql::store_messages(lane_, epoch_, probe_from, batch_.messages));
+    queries.push_back(sql::lock_heads(lane_, epoch_, {conversations.begin(), conversations.end()}));
+    if (batch_.change) {
+      add_change(queries);
+    } else {
+      const auto probe_from = repeat_probe_from(wall_now(), oldest_of(batch_.messages));
+      queries.push_back(sql::store_messages(lane_, epoch_, probe_from, batch_.messages));
+    }
+    queries.push_back(sql::members_of_stale(known));
   }
-  queries.push_back(sql::members_of_stale(known));
   crash_point(CrashPoint::worker_before_store);
   database_.submit(std::move(queries), [this](auto result) { answered(std::move(result)); });
+}
+
+/// Where the batch goes, if it is its first try and no repeat can be in it that nobody would
+/// notice.
+std::optional<sql::Append> Lanes::Lane::plan_append() const {
+  if (batch_.change || batch_.ask || batch_.first_failed_ms != 0) return std::nullopt;
+  if (!repeats_are_refused(wall_now(), oldest_of(batch_.messages))) {
+    const bool all_new =
+        std::all_of(batch_.items.begin(), batch_.items.end(), [this](const PendingSend& item) {
+          return item.send.id.empty() && handlers_.is_new(item.origin);
+        });
+    if (!all_new) return std::nullopt;
+  }
+  return heads_.plan(batch_.messages, [this](ConversationId conversation) {
+    return batch_.known.at(conversation).get();
+  });
 }
 
 void Lanes::Lane::add_change(std::vector<PgQuery>& queries) {
@@ -252,7 +291,9 @@ void Lanes::Lane::settle_change(const std::vector<PgRows>& results) {
   changed.invitations = sql::invitations_of(*rows++);
   members_.update(sql::members_of(*rows++));
   members_.update(sql::members_of(*rows));
+  heads_.forget(batch_.change->conversation);
   for (const auto& one : changed.changes) {
+    heads_.forget(one.conversation);
     const auto now_known = members_.find(one.conversation);
     changed.conversations[one.conversation] =
         now_known ? now_known : batch_.known[one.conversation];
@@ -264,6 +305,10 @@ void Lanes::Lane::settle_change(const std::vector<PgRows>& results) {
 void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
   if (!result) {
     failed(result.error());
+    return;
+  }
+  if (batch_.append) {
+    appended(sql::appended_of(result->at(0)));
     return;
   }
   if (!sql::owns_lane(result->at(0))) {
@@ -300,11 +345,60 @@ void Lanes::Lane::settle(const std::vector<sql::StoreOutcome>& outcomes, const P
     const auto& item = batch_.items[i];
     const auto now_known = members_.find(item.conversation);
     const auto& conversation = now_known ? now_known : batch_.known[item.conversation];
+    // The head was locked: the last one that was stored is the newest.
+    if (outcomes[i].status == sql::StoreStatus::stored) {
+      heads_.learn(item.conversation, {outcomes[i].seq, outcomes[i].rev});
+    }
     handlers_.settled(item, outcomes[i], conversation.get());
   }
 }
 
+/// @param conversations  those whose messages are stored; the others were not as the lane knew them
+void Lanes::Lane::appended(const std::vector<ConversationId>& conversations) {
+  if (conversations.empty()) {  // perhaps the lane is another's by now: asking tells
+    ask_first();
+    return;
+  }
+  retry_delay_ms_ = 0;
+  no_partition_ = false;
+  crash_point(CrashPoint::worker_after_commit);
+  const std::set<ConversationId> stored{conversations.begin(), conversations.end()};
+  Batch rest;
+  for (std::size_t i = 0; i < batch_.items.size(); ++i) {
+    auto& item = batch_.items[i];
+    if (!stored.contains(item.conversation)) {
+      heads_.forget(item.conversation);
+      rest.items.push_back(std::move(item));
+      rest.messages.push_back(std::move(batch_.messages[i]));
+      continue;
+    }
+    const auto& place = batch_.append->places[i];
+    heads_.learn(item.conversation, place);
+    handlers_.settled(item,
+                      {sql::StoreStatus::stored, place.seq, place.rev, item.record.received_at},
+                      batch_.known[item.conversation].get());
+  }
+  for (const auto conversation : stored) handlers_.touched(conversation);
+  if (!rest.items.empty()) {
+    rest.ask = true;
+    divided_.push_front(std::move(rest));
+  }
+  finished();
+}
+
+/// Nothing of the batch is stored: once more, the careful way.
+void Lanes::Lane::ask_first() {
+  for (const auto& message : batch_.messages) heads_.forget(message.conversation);
+  batch_.ask = true;
+  send();
+}
+
 void Lanes::Lane::failed(const PgFault& fault) {
+  if (batch_.append && fault.kind == PgFault::Kind::error && fault.sqlstate == "23505") {
+    ask_first();  // a repeat, or somebody else has stored something
+    return;
+  }
+  for (const auto& message : batch_.messages) heads_.forget(message.conversation);
   const auto now = mono_now().value;
   if (fault.kind == PgFault::Kind::in_doubt) batch_.in_doubt = true;
   if (!batch_.in_doubt) {
@@ -345,6 +439,7 @@ void Lanes::Lane::divide() {
     Batch half;
     half.first_failed_ms = batch_.first_failed_ms;
     half.in_doubt = batch_.in_doubt;
+    half.ask = true;
     for (std::size_t i = 0; i < batch_.items.size(); ++i) {
       if ((static_cast<std::ptrdiff_t>(i) < middle) != first) continue;
       half.items.push_back(std::move(batch_.items[i]));

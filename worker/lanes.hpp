@@ -45,6 +45,8 @@ struct Changed {
 /// partition: so it is the beginning of a month (UTC), at least eight days back.
 /// @param oldest  the earliest receipt of what is to be stored
 UnixMillis repeat_probe_from(UnixMillis now, UnixMillis oldest);
+/// Whether all of that is in the partition of now, whose index refuses repeats by itself.
+bool repeats_are_refused(UnixMillis now, UnixMillis oldest);
 
 /// A request that changes a conversation, between its messages (docs/adr/0006).
 struct PendingChange {
@@ -73,6 +75,8 @@ class Lanes {
     std::function<void()> partition_missing;
     /// Whether batches may start, or be tried again (the plugin keeps up, the clocks are good).
     std::function<bool()> may_start;
+    /// Whether the record has never been offered to a worker before this one.
+    std::function<bool(const Origin&)> is_new;
     /// A lane's connection to the database is gone; it is there (again).
     std::function<void()> lost;
     std::function<void()> connected;

@@ -142,6 +142,9 @@ void PluginLink::on_welcome(const link::PluginFrame& frame) {
   ever_welcomed_ = true;
   if (frame.spool_id != in_.spool_id())
     early_.clear();  // another spool: their numbers mean nothing in it
+  if (std::exchange(first_spool_id_, frame.spool_id) != frame.spool_id) {
+    first_new_ = welcome.next_ingest_no;
+  }
   in_.begin(frame.spool_id, welcome.oldest_ingest_no);
   told_ = in_.tracker().mark();
   // A plugin that has carried out less than we know of is a new one: its numbers begin at 1.

@@ -68,6 +68,11 @@ class PluginLink {
   /// Whether the sessions are known exactly; if not, everything is published in all formats.
   [[nodiscard]] bool sessions_sure() const { return sessions_sure_; }
   [[nodiscard]] bool is_up() const { return welcomed_; }
+  /// Whether no worker before this one can have been offered the record: it came into the spool
+  /// after we were first welcomed.
+  [[nodiscard]] bool is_new(const Origin& origin) const {
+    return origin.spool_id == first_spool_id_ && origin.ingest_no >= first_new_;
+  }
   /// When the plugin last said something; it does at least once a second.
   [[nodiscard]] MonoMillis heard_at() const { return heard_at_; }
   /// Frames that came while the inbox was full; the gaps asked for them again.
@@ -116,6 +121,8 @@ class PluginLink {
 
   MonoMillis heard_at_;
   bool welcomed_ = false;
+  std::uint64_t first_spool_id_ = 0;
+  IngestNo first_new_ = 0;
   bool ever_welcomed_ = false;
   bool probe_ = true;  // hello carries the largest frame until it came through once
   int hellos_ = 0;

@@ -120,6 +120,32 @@ PgQuery store_messages(std::uint32_t lane, std::uint64_t epoch, UnixMillis probe
                        const std::vector<NewMessage>& messages);
 std::vector<StoreOutcome> outcomes_of(const PgRows& rows);  // as many as messages, in their order
 
+// ---- the same in one statement, if the lane knows where it writes (docs/adr/0009) ----
+
+/// Where the messages of a batch go.
+struct Append {
+  struct Head {
+    ConversationId conversation;
+    // As the lane knows it; one that is otherwise by now takes no message.
+    Seq last_seq = 0;
+    Rev last_rev = 0;
+    std::int64_t members_version = 0;
+    std::int64_t messages = 0;  // that it gets
+  };
+  struct Place {
+    Seq seq = 0;
+    Rev rev = 0;
+  };
+  std::vector<Head> heads;    // by conversation
+  std::vector<Place> places;  // of each message
+};
+/// Stores the messages of those conversations that stand as `append` says, if the lane is ours. An
+/// error 23505 says that there is a repeat among them, and that nothing was stored.
+PgQuery append_messages(std::uint32_t lane, std::uint64_t epoch,
+                        const std::vector<NewMessage>& messages, const Append& append);
+/// The conversations whose messages are stored.
+std::vector<ConversationId> appended_of(const PgRows& rows);
+
 /// Members of those of the conversations whose version is not the one that the caller knows.
 struct KnownVersion {
   ConversationId conversation;

@@ -142,9 +142,8 @@ bool Typing::may_tell_again(const Writer& writer) {
 bool Typing::may_write(ConversationId room, UserId user) const {
   const auto conversation = needs_.members.find(room);
   if (conversation == nullptr || conversation->members.size() > members_max) return false;
-  const auto& members = conversation->members;
-  return std::any_of(members.begin(), members.end(),
-                     [&](const Member& member) { return member.user == user && member.may_write; });
+  const auto* const member = conversation->find(user);
+  return member != nullptr && member->may_write;
 }
 
 std::vector<std::string> Typing::others_in(ConversationId room, UserId writer) const {

@@ -224,6 +224,7 @@ Lanes::Handlers Worker::lane_handlers() {
     end(Ending::superseded);
   };
   handlers.partition_missing = [this] { make_partitions(); };
+  handlers.is_new = [this](const Origin& origin) { return plugin_.is_new(origin); };
   handlers.lost = [this] { forget_clock(); };
   handlers.connected = [this] { check_clock(); };
   // Until the sessions are known it would have to be published to everybody in every form.

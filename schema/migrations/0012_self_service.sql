@@ -333,13 +333,18 @@ BEGIN
                    write_to_me = 'contacts', add_to_rooms = 'contacts', last_seen_to = 'nobody', last_seen_at = NULL,
                    told_until = NULL
   WHERE user_id = who.user_id;
-  -- Who wants to write to him is told so; what he may have sent at the last moment is refused. In the order in which cursors rise.
+  -- Who wants to write to him is told so; what he may have sent at the last moment is refused. In the order of all others: heads,
+  -- then members in the order in which cursors rise.
+  PERFORM FROM direct_pairs p JOIN conversation_heads h ON h.conversation_id = p.conversation_id
+  WHERE p.user_lo = who.user_id OR p.user_hi = who.user_id ORDER BY h.conversation_id FOR NO KEY UPDATE OF h;
   PERFORM FROM direct_pairs p JOIN members m ON m.conversation_id = p.conversation_id
   WHERE p.user_lo = who.user_id OR p.user_hi = who.user_id
   ORDER BY m.conversation_id, m.user_id FOR NO KEY UPDATE OF m;
   UPDATE members m SET role = CASE WHEN m.user_id = who.user_id THEN 'readonly' ELSE 'blocked' END
   FROM direct_pairs p
   WHERE (p.user_lo = who.user_id OR p.user_hi = who.user_id) AND m.conversation_id = p.conversation_id;
+  UPDATE conversation_heads h SET members_version = members_version + 1 FROM direct_pairs p
+  WHERE (p.user_lo = who.user_id OR p.user_hi = who.user_id) AND h.conversation_id = p.conversation_id;
   DELETE FROM contacts c WHERE c.user_id = who.user_id OR c.other_id = who.user_id;
   DELETE FROM blocks b WHERE b.user_id = who.user_id OR b.blocked_id = who.user_id;
   DELETE FROM devices d WHERE d.user_id = who.user_id;

@@ -15,8 +15,9 @@ PgRows nothing() { return PgRows{PQmakeEmptyPGresult(nullptr, PGRES_COMMAND_OK)}
 /// What a data error does to a job: it fails as a whole, before anything of it has happened.
 std::optional<PgFault> poison_of(const std::vector<PgQuery>& queries) {
   for (const auto& query : queries) {
-    if (std::string_view{query.statement->name} != "store_messages") continue;
-    for (const auto& text : Args{query}.texts(12)) {
+    const std::string_view name = query.statement->name;
+    if (name != "store_messages" && name != "append_messages") continue;
+    for (const auto& text : Args{query}.texts(name == "store_messages" ? 12 : 18)) {
       if (text.starts_with(poison_data)) return PgFault{PgFault::Kind::error, "22021", "data"};
       if (text.starts_with(poison_other)) return PgFault{PgFault::Kind::error, "XX000", "other"};
     }
@@ -121,6 +122,7 @@ JobResult Database::run(const std::vector<PgQuery>& queries) {
   if (random_.permille(serialization_permille)) {
     return failed(PgFault{PgFault::Kind::error, "40001", "serialization"});
   }
+  if (repeats_in(queries)) return failed(PgFault{PgFault::Kind::error, "23505", "repeat"});
   std::vector<PgRows> results;
   for (const auto& query : queries) results.push_back(execute(query));
   return results;
@@ -133,6 +135,7 @@ PgRows Database::execute(const PgQuery& query) {
       {"resolve", &Database::resolve},
       {"lock_heads", &Database::lock_heads},
       {"store_messages", &Database::store_messages},
+      {"append_messages", &Database::append_messages},
       {"members_of_stale", &Database::members_of_stale},
       {"raise_user_marks", &Database::raise_user_marks},
       {"raise_device_marks", &Database::raise_device_marks},
@@ -354,12 +357,68 @@ PgRows Database::store_messages(const PgQuery& query) {
     }
     if (keys_.contains(key)) throw std::logic_error{"a batch holds one request twice"};
     const auto seq = static_cast<Seq>(table.rows.size() + 1);
-    table.rows.push_back({seq, senders[i], received[i], spool_id, ingest_no, keys[i], hashes[i],
-                          ids[i], kinds[i], texts[i]});
-    keys_[key] = seq;
-    origins_[{spool_id, ingest_no}] = {id, seq};
-    texts_[texts[i]] = {id, seq};
+    add_row(id, {seq, senders[i], received[i], spool_id, ingest_no, keys[i], hashes[i], ids[i],
+                 kinds[i], texts[i]});
     rows.text("stored").int8(seq).int8(seq).int8(received[i]);
+  }
+  return rows.done();
+}
+
+void Database::add_row(std::int64_t conversation, Row row) {
+  keys_[std::make_tuple(conversation, row.sender, row.key)] = row.seq;
+  origins_[{row.spool_id, row.ingest_no}] = {conversation, row.seq};
+  texts_[row.text] = {conversation, row.seq};
+  conversations_.at(conversation).rows.push_back(std::move(row));
+}
+
+/// Whether the index would refuse what is to be appended, and so the whole statement.
+bool Database::repeats_in(const std::vector<PgQuery>& queries) const {
+  for (const auto& query : queries) {
+    if (std::string_view{query.statement->name} != "append_messages") continue;
+    const Args args{query};
+    const auto conversations = args.int8s(9);
+    const auto senders = args.int8s(10);
+    const auto keys = args.texts(14);
+    for (std::size_t i = 0; i < keys.size(); ++i) {
+      if (keys_.contains(std::make_tuple(conversations[i], senders[i], keys[i]))) return true;
+    }
+  }
+  return false;
+}
+
+PgRows Database::append_messages(const PgQuery& query) {
+  const Args args{query};
+  Rows rows{1};
+  const auto lane = lanes_.find(args.int8(0));
+  if (lane == lanes_.end() || lane->second != args.int8(1)) return rows.done();
+  const auto heads = args.int8s(2);
+  const auto last_seqs = args.int8s(3);
+  const auto versions = args.int8s(5);
+  std::set<std::int64_t> moved;
+  for (std::size_t i = 0; i < heads.size(); ++i) {
+    if (last_seqs[i] != last_seq(heads[i]) || versions[i] != 1) continue;
+    if (random_.permille(moved_permille)) continue;
+    moved.insert(heads[i]);
+    rows.row().int8(heads[i]);
+  }
+  const auto seqs = args.int8s(7);
+  const auto conversations = args.int8s(9);
+  const auto senders = args.int8s(10);
+  const auto received = args.int8s(11);
+  const auto spools = args.int8s(12);
+  const auto ingest_nos = args.int8s(13);
+  const auto keys = args.texts(14);
+  const auto hashes = args.texts(15);
+  const auto ids = args.texts(16);
+  const auto kinds = args.texts(17);
+  const auto texts = args.texts(18);
+  for (std::size_t i = 0; i < conversations.size(); ++i) {
+    if (!moved.contains(conversations[i])) continue;
+    if (seqs[i] != last_seq(conversations[i]) + 1) throw std::logic_error{"a seq leaves a gap"};
+    add_row(
+        conversations[i],
+        {static_cast<Seq>(seqs[i]), senders[i], received[i], static_cast<std::uint64_t>(spools[i]),
+         static_cast<IngestNo>(ingest_nos[i]), keys[i], hashes[i], ids[i], kinds[i], texts[i]});
   }
   return rows.done();
 }

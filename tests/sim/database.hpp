@@ -89,6 +89,9 @@ class Database {
 
   /// Of 1,000 jobs: how many fail with a serialization error.
   std::uint64_t serialization_permille = 0;
+  /// Of 1,000 conversations that are written to: how many are found otherwise than the lane
+  /// thought.
+  std::uint64_t moved_permille = 0;
   /// Of 1,000 jobs: how many are carried out, and the connection ends before the answer.
   std::uint64_t lost_answer_permille = 0;
   std::uint64_t lost_answers = 0;
@@ -115,6 +118,9 @@ class Database {
   PgRows resolve(const PgQuery& query);
   PgRows lock_heads(const PgQuery& query);
   PgRows store_messages(const PgQuery& query);
+  PgRows append_messages(const PgQuery& query);
+  bool repeats_in(const std::vector<PgQuery>& queries) const;
+  void add_row(std::int64_t conversation, Row row);
   PgRows members_of_stale(const PgQuery& query);
   PgRows raise_user_marks(const PgQuery& query);
   PgRows raise_device_marks(const PgQuery& query);

@@ -116,8 +116,12 @@ void World::draw_profile() {
   profile_.queues_limited =
       profile_.worker_kills == 0 && profile_.second_workers == 0 && more.percent(60);
   if (profile_.queues_limited) profile_.long_pauses += more.percent(50) ? 20 : 0;
+  // Early in a month, when repeats may lie in the one before.
+  constexpr std::int64_t days_18_ms = 18LL * 86'400'000;
+  if (more.percent(30)) clock::step_wall(-days_18_ms);
   broker_.fences_refused_permille = profile_.fences_refused;
   database_.serialization_permille = profile_.serialization;
+  database_.moved_permille = 3 * profile_.serialization;
   database_.lost_answer_permille = profile_.answers_lost;
   network_.lost_permille = profile_.frames_lost;
   network_.repeated_permille = profile_.frames_repeated;
@@ -386,7 +390,7 @@ void World::faults() {
 void World::heal() {
   trace("healing");
   faulty_ = false;
-  database_.serialization_permille = database_.lost_answer_permille = 0;
+  database_.serialization_permille = database_.moved_permille = database_.lost_answer_permille = 0;
   network_.lost_permille = network_.repeated_permille = 0;
   broker_.fences_refused_permille = 0;
   database_.up = true;
