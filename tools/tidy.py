@@ -18,7 +18,7 @@ FORBIDDEN_INCLUDES = {
     "plugin": r'"(worker|tools|tests)/|<(mqtt/|MQTT|libpq|asio|spdlog|thread|mutex|condition_variable|sys/socket|poll)',
     "worker": r'"(plugin|tools|tests)/|<mosquitto',
     "tools": r'"(plugin|tests)/|<mosquitto',
-    "tests": r'"tools/(?!parley/)',
+    "tests": r'"tools/(?!(parley|load)/)',
 }
 
 # (what, pattern, files where it is allowed)

@@ -12,6 +12,7 @@ void add_key_commands(CLI::App& app, Setup& setup, Ending& ending);
 void add_user_commands(CLI::App& app, Setup& setup, Ending& ending);
 void add_token_commands(CLI::App& app, Setup& setup, Ending& ending);
 void add_room_commands(CLI::App& app, Setup& setup, Ending& ending);
+void add_bench_command(CLI::App& app, Setup& setup, Ending& ending);
 void add_migrate_command(CLI::App& app, Setup& setup, Ending& ending);
 void add_send_command(CLI::App& app, Setup& setup, Ending& ending);
 void add_tail_command(CLI::App& app, Setup& setup, Ending& ending);

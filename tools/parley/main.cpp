@@ -55,6 +55,7 @@ int run(int argc, char** argv) {
   add_room_commands(app, setup, ending);
   add_request_commands(app, setup, ending);
   add_key_commands(app, setup, ending);
+  add_bench_command(app, setup, ending);
   add_migrate_command(app, setup, ending);
   add_completion_command(app, ending);
   app.footer(exit_codes);  // here, as a command takes over the footer that stands when it is added

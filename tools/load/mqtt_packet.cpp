@@ -1,8 +1,10 @@
-#include "tests/support/mqtt_packet.hpp"
+#include "tools/load/mqtt_packet.hpp"
 
 #include <stdexcept>
 
-namespace parley::test {
+#include "tools/load/packet_stream.hpp"
+
+namespace parley::load {
 
 namespace {
 
@@ -235,20 +237,11 @@ std::string encode_ack(PacketType type, std::uint16_t packet_id) {
 std::string encode_empty(PacketType type) { return framed(type, 0, {}); }
 
 std::optional<Packet> take_packet(std::string& buffer) {
-  std::size_t length = 0;
-  std::size_t at = 1;
-  for (unsigned shift = 0;; shift += 7, ++at) {
-    if (shift > 21) throw std::runtime_error("mqtt: bad length");
-    if (at >= buffer.size()) return std::nullopt;
-    const auto byte = static_cast<unsigned char>(buffer[at]);
-    length |= static_cast<std::size_t>(byte & 0x7fU) << shift;
-    if ((byte & 0x80U) == 0) break;
-  }
-  ++at;
-  if (buffer.size() < at + length) return std::nullopt;
-  const auto first = static_cast<unsigned char>(buffer[0]);
-  Packet packet{static_cast<PacketType>(first >> 4U), first & 0x0fU, buffer.substr(at, length)};
-  buffer.erase(0, at + length);
+  std::string_view rest{buffer};
+  const auto seen = next_packet(rest);
+  if (!seen) return std::nullopt;
+  Packet packet{seen->type, seen->flags, std::string{seen->body}};
+  buffer.erase(0, buffer.size() - rest.size());
   return packet;
 }
 
@@ -293,4 +286,4 @@ Suback decode_suback(const Packet& packet, int version) {
   return suback;
 }
 
-}  // namespace parley::test
+}  // namespace parley::load
