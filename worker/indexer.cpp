@@ -13,7 +13,9 @@ namespace parley {
 namespace {
 
 constexpr auto every = std::chrono::milliseconds{100};
-constexpr std::size_t conversations_max = 16;  // at once
+// A few messages at a time cost twice as much for each.
+constexpr std::int64_t few_every_ms = 500;
+constexpr std::size_t conversations_max = 64;  // at once
 constexpr std::int64_t messages_max = 100;     // of each
 constexpr std::size_t waiting_max = 100'000;
 constexpr std::int64_t heads_max = 5'000;  // at one look
@@ -69,6 +71,8 @@ void Indexer::work() {
   if (busy_ || !database_.ready()) return;
   const auto now = mono_now();
   if (now < rest_until_ && pressed_()) return;
+  const bool few = waiting_.size() < conversations_max;
+  if (few && now.value < began_.value + few_every_ms) return;
   began_ = now;
   if (waiting_.empty()) {
     sweep();
