@@ -33,7 +33,7 @@ Outcome<std::vector<ScenarioRuns>> measure_all(Bench& bench) {
       if (options.repeat > 1) {
         title += " " + std::to_string(round) + "/" + std::to_string(options.repeat);
       }
-      bench.set_title(title);
+      bench.begin(title, round);
       bench.say("connecting");
       bench.find_processes();
       auto figures = scenarios().at(scenario.name)(bench);

@@ -76,8 +76,12 @@ class Bench {
   /// Tells the person at the terminal how far it is.
   [[nodiscard]] std::function<void(const load::Progress&)> progress() const;
   void say(const std::string& line) const;
-  /// What the progress line is about.
-  void set_title(std::string title) { title_ = std::move(title); }
+  /// What the progress line is about, and whether it is measured for the first time.
+  void begin(std::string title, unsigned round) {
+    title_ = std::move(title);
+    round_ = round;
+  }
+  [[nodiscard]] bool first_round() const { return round_ == 1; }
 
   /// Finds the server's processes again: others may run now.
   void find_processes();
@@ -101,6 +105,7 @@ class Bench {
   std::string database_settings_;
   std::uint32_t run_ = 0;
   std::string title_;
+  unsigned round_ = 1;
 };
 
 /// CPU time between two moments, per message or whatever else.
