@@ -265,6 +265,7 @@ Measured Exchange::run(const Load& load, const std::function<void(const Progress
     const bool more = may_send(load.rate > 0 ? due_ : now);
     if (!more && measured_.messages == sent_ && reconnecting_.empty()) break;
     poller_.turn(next_turn(now));
+    if (refused_ > 0) throw Error(complaint_);
     now = now_ns();
     if (moves_ != moves_seen) {
       moves_seen = moves_;

@@ -166,12 +166,13 @@ void Storm::fill(unsigned each, const std::function<void(const Progress&)>& prog
       poller_, moves_,
       [&] {
         send_more();
+        if (refused_ > 0) throw Error(complaint_);
         if (const std::int64_t now = now_ns(); now - reported > progress_every_ns) {
           reported = now;
           progress({acked_, 0, static_cast<double>(now - began) / ns_per_s,
                     static_cast<double>(acked_) / static_cast<double>(total)});
         }
-        return acked_ + refused_ >= total;
+        return acked_ == total;
       },
       [&] { return missing(); });
 }

@@ -34,7 +34,8 @@ struct BenchOptions {
   unsigned repeat = 1;
   std::string relay_user;  // empty: anonymous
   std::string relay_password;
-  std::string output;  // where the JSON goes as well
+  std::uint16_t bare_port = 0;  // 0: there is no broker without plugin
+  std::string output;           // where the JSON goes as well
   bool json = false;
   bool yes = false;
 };
@@ -70,6 +71,10 @@ class Bench {
   /// "im/u/<user>/<rest>"
   [[nodiscard]] std::string topic(const User& user, const std::string& rest) const;
   [[nodiscard]] load::Endpoint where() const;
+  /// A broker without plugin on the same machine, and its process; the server's own if there is
+  /// none.
+  [[nodiscard]] load::Endpoint bare_where() const;
+  [[nodiscard]] pid_t bare_broker() const;
   /// Another number for each measurement, also of other runs.
   std::uint32_t next_run();
 

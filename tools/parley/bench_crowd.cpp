@@ -19,9 +19,8 @@ class Crowd {
       clients_.push_back(owned_.back().get());
     }
   }
-  double log_in(const Bench& bench, std::size_t first_number,
+  double log_in(const load::Endpoint& where, std::size_t first_number,
                 const std::function<load::Credentials(std::size_t)>& credentials) {
-    const load::Endpoint where = bench.where();
     return load::log_in_all(poller_, clients_, {where, at_once, first_number}, credentials);
   }
   void subscribe(const std::function<std::vector<std::string>(std::size_t)>& filters) {
@@ -37,6 +36,8 @@ class Crowd {
 
 struct Sort {
   std::string name;  // of its figures
+  load::Endpoint where;
+  pid_t broker = 0;
   std::function<load::Credentials(std::size_t)> login;
   std::function<std::string(std::size_t)> filter;
 };
@@ -44,10 +45,10 @@ struct Sort {
 /// Bytes of the broker's memory for each of them, who stay.
 std::optional<double> settle(const Bench& bench, Crowd& crowd, const Sort& sort,
                              std::size_t first_number) {
-  const auto before = load::resident_bytes(bench.server().broker);
-  crowd.log_in(bench, first_number, sort.login);
+  const auto before = load::resident_bytes(sort.broker);
+  crowd.log_in(sort.where, first_number, sort.login);
   crowd.subscribe([&](std::size_t i) { return std::vector<std::string>{sort.filter(i)}; });
-  const auto after = load::resident_bytes(bench.server().broker);
+  const auto after = load::resident_bytes(sort.broker);
   if (!before || !after) return std::nullopt;
   return (static_cast<double>(*after) - static_cast<double>(*before)) / bench.options().connections;
 }
@@ -86,9 +87,11 @@ void measure_logins(const Bench& bench, load::Poller& poller, const std::vector<
     std::vector<load::Credentials> credentials;
     for (unsigned i = 0; i < bench.options().logins; ++i) credentials.push_back(sort.login(i));
     Crowd crowd{poller, bench.options().logins};
-    const auto before = load::cpu_times(bench.server());
-    const double seconds = crowd.log_in(bench, 0, [&](std::size_t i) { return credentials[i]; });
-    const auto used = load::cpu_times(bench.server()) - before;
+    const load::Server broker{.broker = sort.broker};
+    const auto before = load::cpu_times(broker);
+    const double seconds =
+        crowd.log_in(sort.where, 0, [&](std::size_t i) { return credentials[i]; });
+    const auto used = load::cpu_times(broker) - before;
     rates.push_back(count / seconds);
     figures.add(sort.name + "_logins_per_s", rates.back());
     if (used.broker) {
@@ -99,10 +102,10 @@ void measure_logins(const Bench& bench, load::Poller& poller, const std::vector<
   if (rates.size() == 2) figures.add("logins_user_to_other", rates[1] / rates[0]);
 }
 
-bool others_may_log_in(const Bench& bench, load::Poller& poller, const Sort& sort) {
+bool others_may_log_in(load::Poller& poller, const Sort& sort) {
   Crowd one{poller, 1};
   try {
-    one.log_in(bench, 0, sort.login);
+    one.log_in(sort.where, 0, sort.login);
     one.subscribe([&](std::size_t i) { return std::vector<std::string>{sort.filter(i)}; });
   } catch (const load::Error&) {
     return false;
@@ -147,14 +150,15 @@ Outcome<Figures> bench_connect(Bench& bench) {
       bench.users("m", std::max(bench.options().connections, bench.options().logins));
   if (!users) return failed(users.error());
   const Sort other{
-      "other",
+      "other", bench.bare_where(), bench.bare_broker(),
       [&](std::size_t i) { return bench.foreign_login("bench-idle-" + std::to_string(i)); },
       [](std::size_t i) { return "bench/idle/" + std::to_string(i); }};
-  const Sort user{"user", [&](std::size_t i) { return bench.login((*users)[i]); },
+  const Sort user{"user", bench.where(), bench.server().broker,
+                  [&](std::size_t i) { return bench.login((*users)[i]); },
                   [&](std::size_t i) { return bench.topic((*users)[i], "inbox/+"); }};
   load::Poller poller;
   std::vector<Sort> sorts{user};
-  if (others_may_log_in(bench, poller, other)) sorts.insert(sorts.begin(), other);
+  if (others_may_log_in(poller, other)) sorts.insert(sorts.begin(), other);
   Figures figures;
   measure_memory(bench, poller, sorts, figures);
   measure_logins(bench, poller, sorts, figures);

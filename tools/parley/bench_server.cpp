@@ -218,6 +218,14 @@ std::string Bench::topic(const User& user, const std::string& rest) const {
 
 load::Endpoint Bench::where() const { return {config_.broker.host, config_.broker.port}; }
 
+load::Endpoint Bench::bare_where() const {
+  return options_.bare_port == 0 ? where() : load::Endpoint{"127.0.0.1", options_.bare_port};
+}
+
+pid_t Bench::bare_broker() const {
+  return options_.bare_port == 0 ? server_.broker : load::find_broker(options_.bare_port);
+}
+
 std::uint32_t Bench::next_run() { return ++run_; }
 
 std::function<void(const load::Progress&)> Bench::progress() const {
