@@ -53,11 +53,13 @@ std::optional<double> settle(const Bench& bench, Crowd& crowd, const Sort& sort,
   return (static_cast<double>(*after) - static_cast<double>(*before)) / bench.options().connections;
 }
 
-/// First those who are not ours: whatever memory the broker keeps counts for them.
+/// First those who are not ours. At the same broker they stay meanwhile: it would use their memory
+/// again, and nothing could be seen.
 void measure_memory(const Bench& bench, load::Poller& poller, const std::vector<Sort>& sorts,
                     Figures& figures) {
   const std::size_t count = bench.options().connections;
-  load::allow_files(count * sorts.size() + 256);
+  const bool one_broker = bench.options().bare_port == 0;
+  load::allow_files((one_broker ? count * sorts.size() : count) + 256);
   std::vector<std::unique_ptr<Crowd>> crowds;
   std::vector<double> bytes;
   for (const Sort& sort : sorts) {
@@ -65,6 +67,7 @@ void measure_memory(const Bench& bench, load::Poller& poller, const std::vector<
     crowds.push_back(std::make_unique<Crowd>(poller, count));
     const auto each = settle(bench, *crowds.back(), sort, count * bytes.size());
     bytes.push_back(each.value_or(0));
+    if (!one_broker) crowds.back()->leave();
     // Later on the broker uses again what it has freed, and nothing can be seen.
     if (each && bench.first_round()) {
       figures.add(sort.name + "_broker_rss_bytes_per_connection", *each);
@@ -73,6 +76,7 @@ void measure_memory(const Bench& bench, load::Poller& poller, const std::vector<
   if (bytes.size() == 2 && bytes[0] > 0 && bench.first_round()) {
     figures.add("rss_per_connection_user_to_other", bytes[1] / bytes[0]);
   }
+  if (!one_broker) return;
   for (const auto& crowd : crowds) crowd->leave();
 }
 
@@ -86,7 +90,10 @@ void measure_logins(const Bench& bench, load::Poller& poller, const std::vector<
     // Made before the clock runs.
     std::vector<load::Credentials> credentials;
     for (unsigned i = 0; i < bench.options().logins; ++i) credentials.push_back(sort.login(i));
-    Crowd crowd{poller, bench.options().logins};
+    Crowd warm_up{poller, credentials.size() / 10 + 1};
+    warm_up.log_in(sort.where, 0, [&](std::size_t i) { return credentials[i]; });
+    warm_up.leave();
+    Crowd crowd{poller, credentials.size()};
     const load::Server broker{.broker = sort.broker};
     const auto before = load::cpu_times(broker);
     const double seconds =
