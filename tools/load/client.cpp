@@ -65,6 +65,7 @@ void Client::log_in(const Endpoint& where, const Credentials& credentials, std::
 
 void Client::subscribe(const std::vector<std::string>& filters) {
   std::vector<Subscription> subscriptions;
+  subscriptions.reserve(filters.size());
   for (const auto& filter : filters) subscriptions.push_back({filter, 1});
   state_ = State::subscribing;
   write(encode_subscribe(next_packet_id(), subscriptions, 4));

@@ -80,12 +80,13 @@ void Exchange::Writer::on_stored(std::uint32_t seq) {
 }
 
 void Exchange::Writer::on_closed() {
+  if (exchange_.leaving_) return Client::on_closed();
   throw Error("the broker has disconnected writer " + who.login.client_id +
               ": its log and the worker's say why (one over limits.publishes_per_s is)");
 }
 
 void Exchange::Reader::on_closed() {
-  if (stage_ == Stage::leaving) return Client::on_closed();
+  if (stage_ == Stage::leaving || exchange_.leaving_) return Client::on_closed();
   throw Error("the broker has disconnected reader " + who.login.client_id + ": its log says why");
 }
 
@@ -103,6 +104,7 @@ void Exchange::arrange(const Group& group) {
     const std::size_t index = writers_.size();
     auto writer = std::make_unique<Writer>(*this, group.readers.size(), group.alone);
     writer->who = group.writers[i];
+    writer->window_ = group.window;
     writer->prepare(group.topics[i],
                     numbered_text({plan_.run, static_cast<std::uint32_t>(index), 0}, plan_.bytes));
     writers_.push_back(std::move(writer));
@@ -138,6 +140,12 @@ void Exchange::connect() {
   }
   subscribe_all(poller_, listening, logins_at_once,
                 [&](std::size_t index) { return listeners[index]->filters; });
+}
+
+void Exchange::leave() {
+  leaving_ = true;
+  leave_all(poller_, everybody());
+  leaving_ = false;
 }
 
 void Exchange::complain(std::string what) {
@@ -188,7 +196,8 @@ bool Exchange::may_send(std::int64_t now) const {
 
 void Exchange::fill_window(Writer& writer) {
   const std::int64_t now = now_ns();
-  while (writer.sent_ - writer.complete_ < load_.window && writer.has_place() && may_send(now)) {
+  const unsigned window = writer.window_ > 0 ? writer.window_ : load_.window;
+  while (writer.sent_ - writer.complete_ < window && writer.has_place() && may_send(now)) {
     writer.send_next(now);
     ++sent_;
   }
@@ -256,6 +265,7 @@ Measured Exchange::run(const Load& load, const std::function<void(const Progress
     const bool more = may_send(load.rate > 0 ? due_ : now);
     if (!more && measured_.messages == sent_ && reconnecting_.empty()) break;
     poller_.turn(next_turn(now));
+    if (refused_ > 0) throw Error(complaint_);
     now = now_ns();
     if (moves_ != moves_seen) {
       moves_seen = moves_;

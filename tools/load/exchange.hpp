@@ -36,6 +36,7 @@ struct Group {
   std::vector<Member> readers;
   /// Nobody else writes into the conversation, so that the numbers of its acks have no gaps.
   bool alone = true;
+  unsigned window = 0;  // of each writer; 0: the load's
 };
 
 struct ExchangePlan {
@@ -85,6 +86,8 @@ class Exchange {
   /// @throw Error if somebody is disconnected, or nothing moves for 30 s: then it says what is
   /// missing
   Measured run(const Load& load, const std::function<void(const Progress&)>& progress);
+  /// Lets everybody say goodbye, and waits until the broker has closed all connections.
+  void leave();
   /// Of all runs so far: acks and deliveries.
   [[nodiscard]] Counters ack_counters() const;
   [[nodiscard]] Counters delivery_counters() const;
@@ -135,6 +138,7 @@ class Exchange {
   std::mt19937_64 chance_;
   std::string complaint_;
   std::uint64_t refused_ = 0;
+  bool leaving_ = false;
 
   // of the run that is going on
   Measured measured_;

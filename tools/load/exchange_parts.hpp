@@ -26,6 +26,7 @@ class Exchange::Writer final : public Client {
   Sent& under_way(std::uint32_t number) { return under_way_[number % places]; }
 
   Group::Member who;
+  unsigned window_ = 0;  // 0: the load's
   std::uint32_t sent_ = 0;
   std::uint32_t complete_ = 0;
   Tally acks_;

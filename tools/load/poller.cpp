@@ -20,7 +20,7 @@ namespace parley::load {
 namespace {
 
 constexpr std::size_t read_bytes = 64 * 1024;
-constexpr std::size_t events_max = 1024;
+constexpr int events_max = 1024;
 constexpr std::size_t per_source_address = 20'000;  // below the usual number of ephemeral ports
 constexpr time_t connect_s = 20;
 
@@ -121,7 +121,8 @@ std::string& Connection::want_write() {
 
 // ---- Poller ----
 
-Poller::Poller() : epoll_{::epoll_create1(EPOLL_CLOEXEC)}, buffer_(read_bytes) {
+Poller::Poller()
+    : epoll_{::epoll_create1(EPOLL_CLOEXEC)}, buffer_(read_bytes), events_(events_max) {
   if (epoll_ < 0) fail("epoll");
   ::prctl(PR_SET_TIMERSLACK, 1000UL, 0UL, 0UL, 0UL);  // waits end when they should
 }
@@ -135,14 +136,13 @@ void Poller::forget(Connection& connection) {
 
 void Poller::turn(std::int64_t until) {
   flush();
-  std::array<epoll_event, events_max> events;  // NOLINT: the kernel fills what is read
   const std::int64_t wait = std::max<std::int64_t>(until - now_ns(), 0);
   const timespec timeout{wait / ns_per_s, wait % ns_per_s};
-  const int count = ::epoll_pwait2(epoll_, events.data(), events.size(), &timeout, nullptr);
+  const int count = ::epoll_pwait2(epoll_, events_.data(), events_max, &timeout, nullptr);
   if (count < 0 && errno != EINTR) fail("epoll");
   ready_.clear();
   for (int i = 0; i < count; ++i) {
-    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    const epoll_event& event = events_[static_cast<std::size_t>(i)];
     auto* const connection = static_cast<Connection*>(event.data.ptr);
     if ((event.events & EPOLLOUT) != 0 && !connection->dirty_) {
       connection->dirty_ = true;

@@ -2,7 +2,8 @@
 // something, one write for each that says something, in each turn.
 #pragma once
 
-#include <array>
+#include <sys/epoll.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <stdexcept>
@@ -93,6 +94,7 @@ class Poller {
   int epoll_ = -1;
   std::vector<Connection*> dirty_;
   std::vector<char> buffer_;
+  std::vector<epoll_event> events_;
   std::vector<Connection*> ready_;  // of this turn; null: closed meanwhile
 };
 

@@ -33,7 +33,7 @@ Outcome<std::vector<ScenarioRuns>> measure_all(Bench& bench) {
       if (options.repeat > 1) {
         title += " " + std::to_string(round) + "/" + std::to_string(options.repeat);
       }
-      bench.set_title(title);
+      bench.begin(title, round);
       bench.say("connecting");
       bench.find_processes();
       auto figures = scenarios().at(scenario.name)(bench);
@@ -131,6 +131,11 @@ void add_other_options(CLI::App& bench, BenchOptions& options) {
       ->type_name("NAME");
   bench.add_option("--relay-password", options.relay_password, "Its password")
       ->type_name("PASSWORD");
+  bench
+      .add_option("--bare-port", options.bare_port,
+                  "Where on this machine a Mosquitto without the plugin listens, for connect to "
+                  "compare with; default: logins past Parley at the same broker")
+      ->type_name("PORT");
   bench.add_flag("--json", options.json, "Print JSON");
   bench.add_option("--output", options.output, "Write the JSON into this file, too")
       ->type_name("FILE");

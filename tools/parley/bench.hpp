@@ -34,7 +34,8 @@ struct BenchOptions {
   unsigned repeat = 1;
   std::string relay_user;  // empty: anonymous
   std::string relay_password;
-  std::string output;  // where the JSON goes as well
+  std::uint16_t bare_port = 0;  // 0: there is no broker without plugin
+  std::string output;           // where the JSON goes as well
   bool json = false;
   bool yes = false;
 };
@@ -70,14 +71,22 @@ class Bench {
   /// "im/u/<user>/<rest>"
   [[nodiscard]] std::string topic(const User& user, const std::string& rest) const;
   [[nodiscard]] load::Endpoint where() const;
+  /// A broker without plugin on the same machine, and its process; the server's own if there is
+  /// none.
+  [[nodiscard]] load::Endpoint bare_where() const;
+  [[nodiscard]] pid_t bare_broker() const;
   /// Another number for each measurement, also of other runs.
   std::uint32_t next_run();
 
   /// Tells the person at the terminal how far it is.
   [[nodiscard]] std::function<void(const load::Progress&)> progress() const;
   void say(const std::string& line) const;
-  /// What the progress line is about.
-  void set_title(std::string title) { title_ = std::move(title); }
+  /// What the progress line is about, and whether it is measured for the first time.
+  void begin(std::string title, unsigned round) {
+    title_ = std::move(title);
+    round_ = round;
+  }
+  [[nodiscard]] bool first_round() const { return round_ == 1; }
 
   /// Finds the server's processes again: others may run now.
   void find_processes();
@@ -101,6 +110,7 @@ class Bench {
   std::string database_settings_;
   std::uint32_t run_ = 0;
   std::string title_;
+  unsigned round_ = 1;
 };
 
 /// CPU time between two moments, per message or whatever else.

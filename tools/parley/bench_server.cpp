@@ -218,6 +218,14 @@ std::string Bench::topic(const User& user, const std::string& rest) const {
 
 load::Endpoint Bench::where() const { return {config_.broker.host, config_.broker.port}; }
 
+load::Endpoint Bench::bare_where() const {
+  return options_.bare_port == 0 ? where() : load::Endpoint{"127.0.0.1", options_.bare_port};
+}
+
+pid_t Bench::bare_broker() const {
+  return options_.bare_port == 0 ? server_.broker : load::find_broker(options_.bare_port);
+}
+
 std::uint32_t Bench::next_run() { return ++run_; }
 
 std::function<void(const load::Progress&)> Bench::progress() const {
@@ -250,28 +258,39 @@ void add_cpu(Figures& figures, const std::string& tail, const load::CpuTimes& us
   }
 }
 
+/// Until two looks in a row see next to no work; the search index may have a lot to do.
+load::CpuTimes wait_for_rest(const load::Server& server) {
+  constexpr auto step = std::chrono::milliseconds{200};
+  constexpr double busy_s = 0.025;  // of a step: more than what an idle server does
+  constexpr int steps_max = 600;
+  load::CpuTimes last = load::cpu_times(server);
+  int quiet = 0;
+  for (int i = 0; i < steps_max && quiet < 2; ++i) {
+    std::this_thread::sleep_for(step);
+    const load::CpuTimes now = load::cpu_times(server);
+    const load::CpuTimes used = now - last;
+    last = now;
+    const double busy =
+        used.worker.value_or(0) + used.postgres.value_or(0) + used.broker.value_or(0);
+    quiet = busy < busy_s ? quiet + 1 : 0;
+  }
+  return last;
+}
+
 }  // namespace
 
 void CpuMeter::finish(Figures& figures, const std::string& what, double count) const {
-  constexpr auto step = std::chrono::milliseconds{200};
-  constexpr double busy_s = 0.025;  // of a step: more than what an idle server does
-  constexpr int steps_max = 25;
   const load::Server& server = bench_.server();
   const load::CpuTimes ended = load::cpu_times(server);
   add_cpu(figures, "_cpu_us_per_" + what, ended - began_, count);
   figures.add("generator_cpu_us_per_" + what,
               (ended - began_).generator * 1e6 / std::max(count, 1.0));
-  load::CpuTimes last = ended;
-  for (int i = 0; i < steps_max; ++i) {
-    std::this_thread::sleep_for(step);
-    const load::CpuTimes now = load::cpu_times(server);
-    const load::CpuTimes used = now - last;
-    last = now;
-    if (used.worker.value_or(0) + used.postgres.value_or(0) + used.broker.value_or(0) < busy_s) {
-      break;
-    }
-  }
-  add_cpu(figures, "_cpu_us_afterwards", last - ended, count);
+  bench_.say("waiting until the server is at rest");
+  const std::int64_t ended_at = load::now_ns();
+  const load::CpuTimes rested = wait_for_rest(server);
+  add_cpu(figures, "_cpu_us_afterwards", rested - ended, count);
+  figures.add("seconds_until_at_rest",
+              static_cast<double>(load::now_ns() - ended_at) / load::ns_per_s);
 }
 
 }  // namespace parley::cli
