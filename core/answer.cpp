@@ -15,26 +15,24 @@ AnswerTo answer_to(const link::InboundRecord& record, std::string_view prefix, F
   return to;
 }
 
-std::vector<link::Delivery> ack_deliveries(const AnswerTo& to, const Ack& ack,
-                                           std::uint32_t feeds) {
-  std::vector<link::Delivery> deliveries;
-  const auto add = [&](std::string suffix, Format format, std::uint32_t qos) {
+void ack_deliveries(const AnswerTo& to, const Ack& ack, std::uint32_t feeds,
+                    const link::Deliver& deliver) {
+  const auto answer = [&](std::string suffix, Format format, std::uint32_t qos) {
     link::Delivery delivery;
-    delivery.to = {to.user};
+    delivery.to.push_back(to.user);
     delivery.suffix = std::move(suffix);
     delivery.payload = encode_ack(format, ack);
     delivery.qos = qos;
-    deliveries.push_back(std::move(delivery));
+    if (!to.response_rest.empty()) delivery.correlation_data = to.correlation_data;
+    deliver(std::move(delivery));
   };
   if (!to.response_rest.empty()) {
-    add(to.response_rest, to.format, 1);
-    deliveries.back().correlation_data = to.correlation_data;
-    return deliveries;
+    answer(to.response_rest, to.format, 1);
+    return;
   }
-  if ((feeds & feed::ack_text) != 0) add(ack_rest(Format::text, ack.id), Format::text, 0);
-  if ((feeds & feed::ack_json) != 0) add(ack_rest(Format::json, ack.id), Format::json, 0);
-  if ((feeds & feed::ack_pb) != 0) add(ack_rest(Format::pb, ack.id), Format::pb, 0);
-  return deliveries;
+  if ((feeds & feed::ack_text) != 0) answer(ack_rest(Format::text, ack.id), Format::text, 0);
+  if ((feeds & feed::ack_json) != 0) answer(ack_rest(Format::json, ack.id), Format::json, 0);
+  if ((feeds & feed::ack_pb) != 0) answer(ack_rest(Format::pb, ack.id), Format::pb, 0);
 }
 
 link::Delivery reply_delivery(const AnswerTo& to, std::string_view id, std::string payload) {

@@ -23,7 +23,8 @@ AnswerTo answer_to(const link::InboundRecord& record, std::string_view prefix, F
 
 /// On the response topic if there is one; else on `ack` in each form that is subscribed.
 /// @param feeds  what the user's sessions have subscribed
-std::vector<link::Delivery> ack_deliveries(const AnswerTo& to, const Ack& ack, std::uint32_t feeds);
+void ack_deliveries(const AnswerTo& to, const Ack& ack, std::uint32_t feeds,
+                    const link::Deliver& deliver);
 /// @param id       of the request; empty: none
 /// @param payload  a Reply in the request's format
 link::Delivery reply_delivery(const AnswerTo& to, std::string_view id, std::string payload);

@@ -20,13 +20,20 @@ constexpr std::array<Form, 5> forms{{{feed::inbox_text, Format::text, false},
                                      {feed::sent_json, Format::json, true},
                                      {feed::sent_pb, Format::pb, true}}};
 
-link::Delivery delivery_of(const Message& message, bool is_room, const Form& form) {
+/// @param message  without its `conv`
+link::Delivery delivery_of(const Message& message, std::string_view conv, bool is_room,
+                           const Form& form) {
   link::Delivery delivery;
-  delivery.suffix =
-      form.sent ? sent_rest(form.format, message.conv) : inbox_rest(form.format, message.conv);
-  delivery.payload = encode_message(form.format, message, is_room);
+  delivery.suffix = form.sent ? sent_rest(form.format, conv) : inbox_rest(form.format, conv);
   delivery.qos = 1;
-  if (form.format == Format::text) delivery.properties = text_properties(message);
+  if (form.format == Format::text) {  // says nothing of it
+    delivery.payload = encode_message(form.format, message, is_room);
+    delivery.properties = text_properties(message);
+    return delivery;
+  }
+  Message named = message;
+  named.conv = conv;
+  delivery.payload = encode_message(form.format, named, is_room);
   return delivery;
 }
 
@@ -48,16 +55,18 @@ std::string_view conv_for(const Conversation& conversation, UserId member) {
 }
 
 std::vector<link::Property> text_properties(const Message& message) {
-  std::vector<link::Property> properties{{"from", message.from},
-                                         {"seq", std::to_string(message.seq)},
-                                         {"time", format_time(message.time)}};
+  std::vector<link::Property> properties;
+  properties.reserve(4);
+  properties.push_back({"from", message.from});
+  properties.push_back({"seq", std::to_string(message.seq)});
+  properties.push_back({"time", format_time(message.time)});
   if (!message.id.empty()) properties.push_back({"id", message.id});
   return properties;
 }
 
-std::vector<link::Delivery> fan_out(
-    const StoredMessage& stored, const Conversation& conversation,
-    const std::function<std::uint32_t(std::string_view)>& feeds_of) {
+void fan_out(const StoredMessage& stored, const Conversation& conversation,
+             const std::function<std::uint32_t(std::string_view)>& feeds_of,
+             const link::Deliver& deliver) {
   // In a room everybody reads the same payload; in a 1:1 conversation `conv` differs, but there
   // each form has one reader.
   std::array<std::vector<std::string>, forms.size()> readers;
@@ -75,15 +84,13 @@ std::vector<link::Delivery> fan_out(
     }
     return stored.sender;
   };
-  std::vector<link::Delivery> deliveries;
-  Message message = stored.message;
   for (std::size_t i = 0; i < forms.size(); ++i) {
     if (readers[i].empty()) continue;
-    message.conv = conv_for(conversation, reader(forms[i].sent));
-    deliveries.push_back(delivery_of(message, conversation.is_room, forms[i]));
-    deliveries.back().to = std::move(readers[i]);
+    const auto conv = conv_for(conversation, reader(forms[i].sent));
+    auto delivery = delivery_of(stored.message, conv, conversation.is_room, forms[i]);
+    delivery.to = std::move(readers[i]);
+    deliver(std::move(delivery));
   }
-  return deliveries;
 }
 
 std::vector<link::Delivery> deliver_to_session(const StoredMessage& stored, bool is_room,
@@ -91,11 +98,9 @@ std::vector<link::Delivery> deliver_to_session(const StoredMessage& stored, bool
                                                const link::Session& session) {
   std::vector<link::Delivery> deliveries;
   const bool own = stored.sender == session.user_id;
-  Message message = stored.message;
-  message.conv = conv;
   for (const auto& form : forms) {
     if (form.sent != own || (session.feeds & form.feed) == 0) continue;
-    deliveries.push_back(delivery_of(message, is_room, form));
+    deliveries.push_back(delivery_of(stored.message, conv, is_room, form));
     deliveries.back().to = {session.user};
     deliveries.back().session_no = session.session_no;
   }

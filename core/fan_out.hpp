@@ -44,8 +44,9 @@ struct StoredMessage {
 
 /// The deliveries of one message to everybody who has subscribed something for it.
 /// @param feeds_of  what any session of a user has subscribed (core/topic.hpp, feed)
-std::vector<link::Delivery> fan_out(const StoredMessage& stored, const Conversation& conversation,
-                                    const std::function<std::uint32_t(std::string_view)>& feeds_of);
+void fan_out(const StoredMessage& stored, const Conversation& conversation,
+             const std::function<std::uint32_t(std::string_view)>& feeds_of,
+             const link::Deliver& deliver);
 
 /// The deliveries of one message to one session alone, in the formats that it subscribed.
 std::vector<link::Delivery> deliver_to_session(const StoredMessage& stored, bool is_room,

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -138,6 +139,8 @@ struct Delivery {
   std::vector<Property> properties;
   std::optional<std::string> correlation_data;
 };
+/// Takes deliveries, one after the other.
+using Deliver = std::function<void(Delivery)>;
 struct Generation {
   UserId user_id;
   std::string device;
@@ -179,7 +182,8 @@ struct WorkerFrame {
 
 std::string encode(const InboundRecord& record);
 std::string encode(const PluginFrame& frame);
-std::string encode(const WorkerFrame& frame);
+/// @param batch  if not null, goes with the frame as if it were in it
+std::string encode(const WorkerFrame& frame, const OutboundBatch* batch = nullptr);
 /// Nothing if the bytes are not such a message: the receiver drops them and counts.
 std::optional<InboundRecord> decode_record(std::string_view bytes);
 std::optional<PluginFrame> decode_plugin_frame(std::string_view bytes);

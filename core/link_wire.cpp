@@ -318,14 +318,15 @@ std::string encode(const PluginFrame& frame) {
   return to.SerializeAsString();
 }
 
-std::string encode(const WorkerFrame& frame) {
+std::string encode(const WorkerFrame& frame, const OutboundBatch* batch) {
   Workspace workspace;
   auto& to = workspace.make<v1::WorkerFrame>();
   to.set_worker_epoch(frame.worker_epoch);
   to.set_spool_id(frame.spool_id);
   to.set_received_ingest_no(frame.received_ingest_no);
   if (frame.hello) put(*frame.hello, *to.mutable_hello());
-  if (frame.batch) put(*frame.batch, *to.mutable_batch());
+  if (batch == nullptr && frame.batch) batch = &*frame.batch;
+  if (batch != nullptr) put(*batch, *to.mutable_batch());
   to.set_last_batch_no(frame.last_batch_no);
   to.set_resume_ingest_no(frame.resume_ingest_no);
   to.set_want_sessions(frame.want_sessions);
@@ -333,8 +334,8 @@ std::string encode(const WorkerFrame& frame) {
 }
 
 std::optional<InboundRecord> decode_record(std::string_view bytes) {
-  Workspace workspace;
-  auto& from = workspace.make<v1::InboundRecord>();
+  // Keeps its strings' memory from one to the next, which is a payload's at most.
+  thread_local v1::InboundRecord from;
   if (!parse(bytes, from)) return std::nullopt;
   InboundRecord to;
   to.received_at = UnixMillis{from.received_at_ms()};

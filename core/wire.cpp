@@ -225,9 +225,19 @@ Result<Send, WireError> decode_send(Format format, std::string_view payload) {
 std::string message_text(const Message& message, bool in_room) {
   if (message.deleted) return {};
   const Content& content = message.content;
-  const std::string words = content.text.empty() ? stand_in(content) : content.text;
-  if (content.kind == "system") return "* " + words;
-  return in_room ? message.from + ": " + words : words;
+  std::string text;
+  text.reserve(message.from.size() + 2 + content.text.size());
+  if (content.kind == "system") {
+    text += "* ";
+  } else if (in_room) {
+    text.append(message.from).append(": ");
+  }
+  if (content.text.empty()) {
+    text += stand_in(content);
+  } else {
+    text += content.text;
+  }
+  return text;
 }
 
 std::string encode_message(Format format, const Message& message, bool in_room) {
@@ -361,6 +371,11 @@ Result<Reply, WireError> decode_reply(Format format, std::string_view payload) {
 }
 
 std::string encode_content_rest(const Content& content) {
+  // Most are nothing but words.
+  if (content.content_type.empty() && content.body.empty() && content.reply_to == 0 &&
+      content.mentions.empty() && content.attachments.empty()) {
+    return {};
+  }
   v1::Send to;
   put_content_rest(content, to);
   return to.SerializeAsString();

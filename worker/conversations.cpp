@@ -43,20 +43,23 @@ void MembersCache::update(const std::vector<sql::MemberRow>& rows) {
 }
 
 void Resolver::resolve(UserId sender, const std::string& to, bool make, Done done) {
-  Key key{sender, to};
-  const auto waiting = waiting_.find(key);
-  if (waiting == waiting_.end()) {
-    if (const auto known = known_.find(key); known != known_.end()) {
-      done(known->second);
-      return;
-    }
+  if (const auto* const found = known(sender, to)) {
+    done(*found);
+    return;
   }
-  auto& entry = waiting_[std::move(key)];
+  auto& entry = waiting_[{sender, to}];
   // One that is asked for without making stays so; the answer of the maker's question serves it
   // too.
   entry.make = entry.make || make;
   entry.done.push_back(std::move(done));
   news_ = true;
+}
+
+const sql::Resolved* Resolver::known(UserId sender, const std::string& to) const {
+  const Key key{sender, to};
+  if (!waiting_.empty() && waiting_.contains(key)) return nullptr;
+  const auto found = known_.find(key);
+  return found == known_.end() ? nullptr : &found->second;
 }
 
 void Resolver::resolve_member(UserId user, const std::string& to, Done done) {

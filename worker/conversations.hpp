@@ -45,6 +45,8 @@ class Resolver {
   /// @param done  called at once if the answer is remembered; never with a fault: those are tried
   /// again
   void resolve(UserId sender, const std::string& to, bool make, Done done);
+  /// The answer, if `resolve` would give it at once; good until the next call. Null: it would ask.
+  [[nodiscard]] const sql::Resolved* known(UserId sender, const std::string& to) const;
   /// The same without making, for what is for members only: `member` is no only if the database
   /// says so now. It may be yes for a moment longer than it is true.
   void resolve_member(UserId user, const std::string& to, Done done);

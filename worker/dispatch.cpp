@@ -18,7 +18,8 @@ std::optional<Seq> parse_seq(std::string_view text) {
   return seq;
 }
 
-StoredMessage stored_of(const PendingSend& pending, const sql::StoreOutcome& outcome) {
+/// Takes the contents out of it.
+StoredMessage stored_of(PendingSend& pending, const sql::StoreOutcome& outcome) {
   StoredMessage stored{pending.conversation, pending.record.user_id, {}};
   auto& message = stored.message;
   message.id = pending.send.id;
@@ -26,7 +27,7 @@ StoredMessage stored_of(const PendingSend& pending, const sql::StoreOutcome& out
   message.seq = outcome.seq;
   message.rev = outcome.rev;
   message.time = outcome.time;
-  message.content = pending.send.content;
+  message.content = std::move(pending.send.content);
   if (pending.send.ttl_s != 0) {
     message.expires_time = UnixMillis{outcome.time.value + std::int64_t{pending.send.ttl_s} * 1000};
   }
@@ -78,6 +79,12 @@ void Dispatch::on_send(const Origin& origin, link::InboundRecord record, const S
 void Dispatch::send_to(const Origin& origin, link::InboundRecord record, SendMessage send) {
   const auto user = record.user_id;
   const auto to = send.to;
+  const auto* const known = needs_.resolver.known(user, to);
+  if (known != nullptr && needs_.in_order.empty()) {
+    PendingSend pending{origin, std::move(record), std::move(send), {}};
+    push(pending, *known);
+    return;
+  }
   const auto pending =
       std::make_shared<PendingSend>(PendingSend{origin, std::move(record), std::move(send), {}});
   // None overtakes an older one, whoever sent it: a replay has to be delivered in the order of the
@@ -118,13 +125,11 @@ void Dispatch::refuse_send(const Origin& origin, const link::InboundRecord& reco
 }
 
 void Dispatch::answer(const link::InboundRecord& record, Format format, const Ack& ack) {
-  for (auto& delivery : ack_deliveries(answer_to(record, prefix_, format), ack,
-                                       needs_.publisher.feeds_of(record.user))) {
-    needs_.plugin.deliver(std::move(delivery));
-  }
+  ack_deliveries(answer_to(record, prefix_, format), ack, needs_.publisher.feeds_of(record.user),
+                 [this](link::Delivery delivery) { needs_.plugin.deliver(std::move(delivery)); });
 }
 
-void Dispatch::settled(const PendingSend& pending, const sql::StoreOutcome& outcome,
+void Dispatch::settled(PendingSend& pending, const sql::StoreOutcome& outcome,
                        const Conversation* conversation) {
   switch (outcome.status) {
     case sql::StoreStatus::not_member:
@@ -145,8 +150,7 @@ void Dispatch::settled(const PendingSend& pending, const sql::StoreOutcome& outc
     case sql::StoreStatus::stored:
     case sql::StoreStatus::replayed:
       if (conversation != nullptr) {
-        needs_.publisher.message(std::make_shared<const StoredMessage>(stored_of(pending, outcome)),
-                                 *conversation);
+        needs_.publisher.message(stored_of(pending, outcome), *conversation);
       }
       mark_read_by_sending(pending, outcome);
       break;

@@ -42,7 +42,7 @@ class Dispatch {
   /// Every record ends in exactly one PluginLink::done, after its answer has been handed over.
   void on_record(const Origin& origin, const std::string& bytes);
   /// The lanes say what became of a message.
-  void settled(const PendingSend& pending, const sql::StoreOutcome& outcome,
+  void settled(PendingSend& pending, const sql::StoreOutcome& outcome,
                const Conversation* conversation);
   void refused(const PendingSend& pending, Code code, const std::string& detail);
 

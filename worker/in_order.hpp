@@ -19,6 +19,8 @@ class InOrder {
     places_.push_back(std::make_shared<Place>());
     return places_.back();
   }
+  /// Nobody waits: what comes now overtakes nothing.
+  [[nodiscard]] bool empty() const { return places_.empty(); }
   /// What is at this place can go, as soon as everything before it has gone. May call `go` at once.
   void ready(const std::shared_ptr<Place>& place, std::function<void()> go) {
     place->go_ = std::move(go);

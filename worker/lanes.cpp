@@ -54,37 +54,41 @@ UnixMillis month_of(UnixMillis time) {
   return {chrono::duration_cast<chrono::milliseconds>(first.time_since_epoch()).count()};
 }
 
-UnixMillis oldest_of(const std::vector<sql::NewMessage>& messages) {
+UnixMillis oldest_of(const std::vector<PendingSend>& items) {
   auto oldest = wall_now();
-  for (const auto& message : messages) oldest = std::min(oldest, message.received_at);
+  for (const auto& item : items) oldest = std::min(oldest, item.record.received_at);
   return oldest;
 }
 
-std::string bytes_of(const std::array<unsigned char, 16>& value) {
-  return {reinterpret_cast<const char*>(value.data()), value.size()};
+RequestKey request_key_of(const PendingSend& pending) {
+  return pending.send.id.empty()
+             ? request_key_of_origin(pending.origin.spool_id, pending.origin.ingest_no)
+             : request_key_of_id(pending.send.id);
 }
 
-sql::NewMessage new_message(const PendingSend& pending) {
-  const auto& send = pending.send;
-  sql::NewMessage message;
-  message.conversation = pending.conversation;
-  message.sender = pending.record.user_id;
-  message.received_at = pending.record.received_at;
-  message.spool_id = pending.origin.spool_id;
-  message.ingest_no = pending.origin.ingest_no;
-  message.request_key = bytes_of(
-      send.id.empty() ? request_key_of_origin(pending.origin.spool_id, pending.origin.ingest_no)
-                      : request_key_of_id(send.id));
-  message.request_hash = bytes_of(request_hash(send.content, send.ttl_s));
-  message.request_id = send.id;
-  message.kind = send.content.kind;
-  message.text = send.content.text;
-  auto extra = encode_content_rest(send.content);
-  if (!extra.empty()) message.extra = std::move(extra);
-  if (send.ttl_s != 0) {
-    message.expires_at = UnixMillis{message.received_at.value + std::int64_t{send.ttl_s} * 1000};
+/// What the database is told; good as long as these items.
+std::vector<sql::NewMessage> messages_of(const std::vector<PendingSend>& items) {
+  std::vector<sql::NewMessage> messages;
+  messages.reserve(items.size());
+  for (const auto& pending : items) {
+    const auto& send = pending.send;
+    auto& message = messages.emplace_back();
+    message.conversation = pending.conversation;
+    message.sender = pending.record.user_id;
+    message.received_at = pending.record.received_at;
+    message.spool_id = pending.origin.spool_id;
+    message.ingest_no = pending.origin.ingest_no;
+    message.request_key = request_key_of(pending);
+    message.request_hash = request_hash(send.content, send.ttl_s);
+    message.request_id = send.id;
+    message.kind = send.content.kind;
+    message.text = send.content.text;
+    message.extra = encode_content_rest(send.content);
+    if (send.ttl_s != 0) {
+      message.expires_at = UnixMillis{message.received_at.value + std::int64_t{send.ttl_s} * 1000};
+    }
   }
-  return message;
+  return messages;
 }
 
 }  // namespace
@@ -132,11 +136,10 @@ class Lanes::Lane {
   [[nodiscard]] bool no_partition() const { return no_partition_; }
 
  private:
-  /// Messages with their form for the database, or one change. Repeated unchanged until the
+  /// Messages, or one change. Repeated unchanged until the
   /// database has answered.
   struct Batch {
     std::vector<PendingSend> items;
-    std::vector<sql::NewMessage> messages;
     std::optional<PendingChange> change;
     bool carried_out = false;                                       // … and not only looked for
     std::unordered_map<ConversationId, MembersCache::Entry> known;  // what the database was told
@@ -149,7 +152,8 @@ class Lanes::Lane {
   bool lingers();
   Batch next_batch();
   void send();
-  [[nodiscard]] std::optional<sql::Append> plan_append() const;
+  [[nodiscard]] std::optional<sql::Append> plan_append(
+      const std::vector<sql::NewMessage>& messages) const;
   void answered(Result<std::vector<PgRows>, PgFault> result);
   void appended(const std::vector<ConversationId>& conversations);
   void ask_first();
@@ -233,18 +237,24 @@ Lanes::Lane::Batch Lanes::Lane::next_batch() {
     waiting_.pop_front();
     return batch;
   }
-  std::set<std::string> keys;
+  struct Key {
+    ConversationId conversation;
+    UserId sender;
+    RequestKey key;
+    bool operator==(const Key&) const = default;
+  };
+  std::vector<Key> keys;  // of those that a client has given an id
   std::size_t bytes = 0;
   while (!waiting_.empty() && batch.items.size() < batch_max && bytes < batch_bytes_max) {
     auto* const pending = std::get_if<PendingSend>(&waiting_.front());
     if (pending == nullptr) break;
-    auto message = new_message(*pending);
-    // Two of one request in a batch would not see each other.
-    std::string key = std::to_string(message.conversation.value) + "/" +
-                      std::to_string(message.sender.value) + "/" + message.request_key;
-    if (!keys.insert(std::move(key)).second) break;
-    bytes += message.text.size() + (message.extra ? message.extra->size() : 0) + 128;
-    batch.messages.push_back(std::move(message));
+    if (!pending->send.id.empty()) {
+      // Two of one request in a batch would not see each other.
+      const Key key{pending->conversation, pending->record.user_id, request_key_of(*pending)};
+      if (std::find(keys.begin(), keys.end(), key) != keys.end()) break;
+      keys.push_back(key);
+    }
+    bytes += pending->record.payload.size() + 128;
     batch.items.push_back(std::move(*pending));
     waiting_.pop_front();
   }
@@ -254,7 +264,7 @@ Lanes::Lane::Batch Lanes::Lane::next_batch() {
 void Lanes::Lane::send() {
   rolled_back_ = false;
   std::set<ConversationId> conversations;
-  for (const auto& message : batch_.messages) conversations.insert(message.conversation);
+  for (const auto& item : batch_.items) conversations.insert(item.conversation);
   if (batch_.change && batch_.change->conversation.value != 0) {
     conversations.insert(batch_.change->conversation);
   }
@@ -266,16 +276,17 @@ void Lanes::Lane::send() {
     batch_.known[conversation] = std::move(entry);
   }
   std::vector<PgQuery> queries;
-  batch_.append = plan_append();
+  const auto messages = messages_of(batch_.items);
+  batch_.append = plan_append(messages);
   if (batch_.append) {
-    queries.push_back(sql::append_messages(lane_, epoch_, batch_.messages, *batch_.append));
+    queries.push_back(sql::append_messages(lane_, epoch_, messages, *batch_.append));
   } else {
     queries.push_back(sql::lock_heads(lane_, epoch_, {conversations.begin(), conversations.end()}));
     if (batch_.change) {
       add_change(queries);
     } else {
-      const auto probe_from = repeat_probe_from(wall_now(), oldest_of(batch_.messages));
-      queries.push_back(sql::store_messages(lane_, epoch_, probe_from, batch_.messages));
+      const auto probe_from = repeat_probe_from(wall_now(), oldest_of(batch_.items));
+      queries.push_back(sql::store_messages(lane_, epoch_, probe_from, messages));
     }
     queries.push_back(sql::members_of_stale(known));
   }
@@ -285,16 +296,17 @@ void Lanes::Lane::send() {
 
 /// Where the batch goes, if it is its first try and no repeat can be in it that nobody would
 /// notice.
-std::optional<sql::Append> Lanes::Lane::plan_append() const {
+std::optional<sql::Append> Lanes::Lane::plan_append(
+    const std::vector<sql::NewMessage>& messages) const {
   if (batch_.change || batch_.ask || batch_.first_failed_ms != 0) return std::nullopt;
-  if (!repeats_are_refused(wall_now(), oldest_of(batch_.messages))) {
+  if (!repeats_are_refused(wall_now(), oldest_of(batch_.items))) {
     const bool all_new =
         std::all_of(batch_.items.begin(), batch_.items.end(), [this](const PendingSend& item) {
           return item.send.id.empty() && handlers_.is_new(item.origin);
         });
     if (!all_new) return std::nullopt;
   }
-  return heads_.plan(batch_.messages, [this](ConversationId conversation) {
+  return heads_.plan(messages, [this](ConversationId conversation) {
     return batch_.known.at(conversation).get();
   });
 }
@@ -371,7 +383,7 @@ void Lanes::Lane::answered(Result<std::vector<PgRows>, PgFault> result) {
 void Lanes::Lane::settle(const std::vector<sql::StoreOutcome>& outcomes, const PgRows& members) {
   members_.update(sql::members_of(members));
   for (std::size_t i = 0; i < outcomes.size(); ++i) {
-    const auto& item = batch_.items[i];
+    auto& item = batch_.items[i];
     const auto now_known = members_.find(item.conversation);
     const auto& conversation = now_known ? now_known : batch_.known[item.conversation];
     // The head was locked: the last one that was stored is the newest.
@@ -398,7 +410,6 @@ void Lanes::Lane::appended(const std::vector<ConversationId>& conversations) {
     if (!stored.contains(item.conversation)) {
       heads_.forget(item.conversation);
       rest.items.push_back(std::move(item));
-      rest.messages.push_back(std::move(batch_.messages[i]));
       continue;
     }
     const auto& place = batch_.append->places[i];
@@ -417,7 +428,7 @@ void Lanes::Lane::appended(const std::vector<ConversationId>& conversations) {
 
 /// Nothing of the batch is stored: once more, the careful way.
 void Lanes::Lane::ask_first() {
-  for (const auto& message : batch_.messages) heads_.forget(message.conversation);
+  for (const auto& item : batch_.items) heads_.forget(item.conversation);
   batch_.ask = true;
   send();
 }
@@ -427,7 +438,7 @@ void Lanes::Lane::failed(const PgFault& fault) {
     ask_first();  // a repeat, or somebody else has stored something
     return;
   }
-  for (const auto& message : batch_.messages) heads_.forget(message.conversation);
+  for (const auto& item : batch_.items) heads_.forget(item.conversation);
   const auto now = mono_now().value;
   if (fault.kind == PgFault::Kind::in_doubt) batch_.in_doubt = true;
   if (!batch_.in_doubt) {
@@ -472,7 +483,6 @@ void Lanes::Lane::divide() {
     for (std::size_t i = 0; i < batch_.items.size(); ++i) {
       if ((static_cast<std::ptrdiff_t>(i) < middle) != first) continue;
       half.items.push_back(std::move(batch_.items[i]));
-      half.messages.push_back(std::move(batch_.messages[i]));
     }
     divided_.push_front(std::move(half));
   }

@@ -63,8 +63,9 @@ struct PendingChange {
 class Lanes {
  public:
   struct Handlers {
-    /// Committed, or refused by the statement. The conversation is null if it has no members.
-    std::function<void(const PendingSend&, const sql::StoreOutcome&, const Conversation*)> settled;
+    /// Committed, or refused by the statement. The conversation is null if it has no members. The
+    /// contents may be taken.
+    std::function<void(PendingSend&, const sql::StoreOutcome&, const Conversation*)> settled;
     /// The database refuses this one message: answered with a code, not stored.
     std::function<void(const PendingSend&, Code, const std::string& detail)> refused;
     /// Something of the conversation has been committed; once for each in a batch.

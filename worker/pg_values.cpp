@@ -50,6 +50,43 @@ void append_null(std::string& out) { append_be<std::int32_t>(out, -1); }
 
 }  // namespace
 
+PgArray::PgArray(Of what, std::size_t count) : type_{oid_int8s} {
+  Oid element = oid_int8;
+  switch (what) {
+    case Of::int8:
+      break;
+    case Of::text:
+      element = oid_text;
+      type_ = oid_texts;
+      break;
+    case Of::bytea:
+      element = oid_bytea;
+      type_ = oid_byteas;
+      break;
+    case Of::time:
+      element = oid_timestamptz;
+      type_ = oid_timestamptzs;
+      break;
+  }
+  bytes_ = array_header(element, count, true);
+}
+
+void PgArray::add(std::int64_t value) {
+  append_be<std::int32_t>(bytes_, 8);
+  append_be(bytes_, value);
+}
+
+void PgArray::add(std::string_view value) { append_bytes(bytes_, value); }
+
+void PgArray::add(UnixMillis value) { add(pg_micros(value)); }
+
+void PgArray::add_null() { append_null(bytes_); }
+
+PgParams& PgParams::array(PgArray array) {
+  params_.push_back({array.type_, std::move(array.bytes_)});
+  return *this;
+}
+
 PgParams& PgParams::int8(std::int64_t value) {
   std::string bytes;
   append_be(bytes, value);
@@ -80,13 +117,9 @@ PgParams& PgParams::time(UnixMillis value) {
 }
 
 PgParams& PgParams::int8s(const std::vector<std::int64_t>& values) {
-  std::string bytes = array_header(oid_int8, values.size(), false);
-  for (const auto value : values) {
-    append_be<std::int32_t>(bytes, 8);
-    append_be(bytes, value);
-  }
-  params_.push_back({oid_int8s, std::move(bytes)});
-  return *this;
+  PgArray elements{PgArray::Of::int8, values.size()};
+  for (const auto value : values) elements.add(value);
+  return array(std::move(elements));
 }
 
 PgParams& PgParams::booleans(const std::vector<bool>& values) {
@@ -100,37 +133,33 @@ PgParams& PgParams::booleans(const std::vector<bool>& values) {
 }
 
 PgParams& PgParams::texts(const std::vector<std::string>& values) {
-  std::string bytes = array_header(oid_text, values.size(), false);
-  for (const auto& value : values) append_bytes(bytes, value);
-  params_.push_back({oid_texts, std::move(bytes)});
-  return *this;
+  PgArray elements{PgArray::Of::text, values.size()};
+  for (const auto& value : values) elements.add(value);
+  return array(std::move(elements));
 }
 
 PgParams& PgParams::byteas(const std::vector<std::optional<std::string>>& values) {
-  std::string bytes = array_header(oid_bytea, values.size(), true);
+  PgArray elements{PgArray::Of::bytea, values.size()};
   for (const auto& value : values) {
     if (value) {
-      append_bytes(bytes, *value);
+      elements.add(*value);
     } else {
-      append_null(bytes);
+      elements.add_null();
     }
   }
-  params_.push_back({oid_byteas, std::move(bytes)});
-  return *this;
+  return array(std::move(elements));
 }
 
 PgParams& PgParams::times(const std::vector<std::optional<UnixMillis>>& values) {
-  std::string bytes = array_header(oid_timestamptz, values.size(), true);
+  PgArray elements{PgArray::Of::time, values.size()};
   for (const auto& value : values) {
     if (value) {
-      append_be<std::int32_t>(bytes, 8);
-      append_be(bytes, pg_micros(*value));
+      elements.add(*value);
     } else {
-      append_null(bytes);
+      elements.add_null();
     }
   }
-  params_.push_back({oid_timestamptzs, std::move(bytes)});
-  return *this;
+  return array(std::move(elements));
 }
 
 std::vector<Oid> PgParams::types() const {

@@ -15,6 +15,23 @@
 
 namespace parley {
 
+/// An array as a parameter, under construction.
+class PgArray {
+ public:
+  enum class Of { int8, text, bytea, time };
+  /// @param count  how many elements will be added
+  PgArray(Of what, std::size_t count);
+  void add(std::int64_t value);
+  void add(std::string_view value);
+  void add(UnixMillis value);
+  void add_null();
+
+ private:
+  friend class PgParams;
+  unsigned type_;
+  std::string bytes_;
+};
+
 /// Parameters of one statement, in order, in binary form.
 class PgParams {
  public:
@@ -29,6 +46,7 @@ class PgParams {
   PgParams& byteas(const std::vector<std::optional<std::string>>& values);
   /// Nothing stands for NULL.
   PgParams& times(const std::vector<std::optional<UnixMillis>>& values);
+  PgParams& array(PgArray array);
 
   [[nodiscard]] std::size_t count() const { return params_.size(); }
   [[nodiscard]] std::vector<Oid> types() const;

@@ -28,12 +28,12 @@ std::size_t recipients_of(const link::OutboundBatch& batch) {
 }
 
 /// Whether a test wants this frame to be lost.
-bool is_lost(const link::WorkerFrame& frame) {
+bool is_lost(const link::WorkerFrame& frame, const link::OutboundBatch* batch) {
   if (frame.hello) return loss_point(LossPoint::worker_hello);
   if (frame.resume_ingest_no != 0) return loss_point(LossPoint::worker_resume);
-  if (!frame.batch) return false;
-  return loss_point(frame.batch->deliveries.empty() ? LossPoint::worker_commit
-                                                    : LossPoint::worker_outbound_batch);
+  if (batch == nullptr) return false;
+  return loss_point(batch->deliveries.empty() ? LossPoint::worker_commit
+                                              : LossPoint::worker_outbound_batch);
 }
 
 }  // namespace
@@ -87,14 +87,14 @@ void PluginLink::say_hello() {
   send(std::move(frame));
 }
 
-void PluginLink::send(link::WorkerFrame frame) {
+void PluginLink::send(link::WorkerFrame frame, const link::OutboundBatch* batch) {
   frame.worker_epoch = epoch_;
   frame.spool_id = in_.spool_id();
   frame.received_ingest_no = in_.spool_id() == 0 ? 0 : in_.next() - 1;
   frame.last_batch_no = out_.last_batch_no();
   received_news_ = false;
-  if (is_lost(frame)) return;
-  mqtt_.publish(control_topic_, link::encode(frame));
+  if (is_lost(frame, batch)) return;
+  mqtt_.publish(control_topic_, link::encode(frame, batch));
 }
 
 void PluginLink::on_message(const std::string& payload) {
@@ -286,9 +286,7 @@ void PluginLink::send_due() {
   bool sent = false;
   for (const auto* batch : out_.due(mono_now(), repeat_after_ms)) {
     if (sent) crash_point(CrashPoint::worker_between_frames);
-    link::WorkerFrame frame;
-    frame.batch = *batch;
-    send(std::move(frame));
+    send({}, batch);
     sent = true;
   }
   if (sent) crash_point(CrashPoint::worker_after_flush);

@@ -100,7 +100,7 @@ class PluginLink {
   void end_before(OutboundFilling::Next next);
   void close_batch();
   void send_due();
-  void send(link::WorkerFrame frame);
+  void send(link::WorkerFrame frame, const link::OutboundBatch* batch = nullptr);
   void tick();
 
   const LinkConfig config_;

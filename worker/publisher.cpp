@@ -12,25 +12,25 @@ std::uint32_t Publisher::feeds_of(std::string_view user) const {
   return plugin_.sessions_sure() ? sessions_.feeds_of(user) : feed::all_but_state;
 }
 
-void Publisher::message(const std::shared_ptr<const StoredMessage>& stored,
-                        const Conversation& conversation) {
-  for (auto& delivery :
-       fan_out(*stored, conversation, [this](std::string_view user) { return feeds_of(user); })) {
-    plugin_.deliver(std::move(delivery));
-  }
+void Publisher::message(const StoredMessage& stored, const Conversation& conversation) {
+  fan_out(
+      stored, conversation, [this](std::string_view user) { return feeds_of(user); },
+      [this](link::Delivery delivery) { plugin_.deliver(std::move(delivery)); });
+  std::shared_ptr<const StoredMessage> kept;  // if anybody catches up
   for (const auto& member : conversation.members) {
     for (const auto session_no : sessions_.of(member.name)) {
       const auto* session = sessions_.find(session_no);
       if ((session->feeds & feed::state) != 0) state_.changed(*session, conversation);
       const auto conv = conv_for(conversation, member.user);
       // The copies of what one has sent oneself are held back with everything else.
-      const bool copy = session->syncing && member.user == stored->sender &&
+      const bool copy = session->syncing && member.user == stored.sender &&
                         (session->feeds & feed::sent_any) != 0;
       if (!copy && !covers(*session, conv)) continue;
       if (session->syncing) {
-        backlogs_.stored(*session, stored, conversation.is_room, conv);
+        if (kept == nullptr) kept = std::make_shared<const StoredMessage>(stored);
+        backlogs_.stored(*session, kept, conversation.is_room, conv);
       } else {
-        backlogs_.live(*session, *stored);
+        backlogs_.live(*session, stored);
       }
     }
   }

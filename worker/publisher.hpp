@@ -24,8 +24,7 @@ class Publisher {
   /// What any session of a user has subscribed; everything while the sessions are not known.
   [[nodiscard]] std::uint32_t feeds_of(std::string_view user) const;
   /// To the members; those who are being brought up to date get it with that.
-  void message(const std::shared_ptr<const StoredMessage>& stored,
-               const Conversation& conversation);
+  void message(const StoredMessage& stored, const Conversation& conversation);
   /// To the members; `event.conv` is set for each.
   void event(const Event& event, const Conversation& conversation);
   /// See Backlogs::hold_full.

@@ -278,9 +278,7 @@ void Requests::tell(const Changed& changed) {
     needs_.publisher.event(event, *conversation);
     if (!change.also_to.empty()) needs_.publisher.event_to(change.also_to, event);
     if (!change.message) continue;
-    needs_.publisher.message(
-        std::make_shared<const StoredMessage>(stored_message(change.conversation, *change.message)),
-        *conversation);
+    needs_.publisher.message(stored_message(change.conversation, *change.message), *conversation);
     needs_.publisher.hold_full();
   }
   for (const auto& invitation : changed.invitations) {

@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/ids.hpp"
 #include "core/link.hpp"
+#include "core/request.hpp"
 #include "worker/pg_link.hpp"
 
 namespace parley::sql {
@@ -80,18 +82,19 @@ bool may_see_typing_of(const PgRows& rows);
 
 // ---- ingest: lock_heads, store_messages, members_of_stale as one job ----
 
+/// Its texts are somebody else's: they must stay until the statement is made.
 struct NewMessage {
   ConversationId conversation;
   UserId sender;
   UnixMillis received_at;
   std::uint64_t spool_id = 0;
   IngestNo ingest_no = 0;
-  std::string request_key;   // 16 bytes
-  std::string request_hash;  // 16 bytes
-  std::string request_id;    // as the client wrote it; may be empty
-  std::string kind;
-  std::string text;
-  std::optional<std::string> extra;
+  RequestKey request_key{};
+  RequestHash request_hash{};
+  std::string_view request_id;  // as the client wrote it; may be empty
+  std::string_view kind;
+  std::string_view text;
+  std::string extra;  // empty: nothing
   std::optional<UnixMillis> expires_at;
 };
 /// Locks the heads of these conversations in id order; one row: does `epoch` own the lane.

@@ -1,3 +1,5 @@
+#include <array>
+
 #include "worker/statements.hpp"
 
 namespace parley::sql {
@@ -113,28 +115,44 @@ bool owns_lane(const PgRows& rows) { return rows.boolean(0, 0); }
 
 namespace {
 /// Their columns, from `conversation_id` to `expires_at`.
-void add_columns(PgParams& params, const std::vector<NewMessage>& messages) {
-  std::vector<std::int64_t> conversations, senders, spools, ingest_nos;
-  std::vector<std::optional<UnixMillis>> received, expires;
-  std::vector<std::optional<std::string>> keys, hashes, extras;
-  std::vector<std::string> ids, kinds, texts;
+std::string_view bytes_of(const std::array<unsigned char, 16>& value) {
+  return {reinterpret_cast<const char*>(value.data()), value.size()};
+}
+
+/// One column: `value_of` of each message.
+template <class ValueOf>
+PgArray column(PgArray::Of what, const std::vector<NewMessage>& messages, ValueOf value_of) {
+  PgArray array{what, messages.size()};
   for (const auto& message : messages) {
-    conversations.push_back(message.conversation.value);
-    senders.push_back(message.sender.value);
-    received.emplace_back(message.received_at);
-    spools.push_back(static_cast<std::int64_t>(message.spool_id));
-    ingest_nos.push_back(static_cast<std::int64_t>(message.ingest_no));
-    keys.emplace_back(message.request_key);
-    hashes.emplace_back(message.request_hash);
-    ids.push_back(message.request_id);
-    kinds.push_back(message.kind);
-    texts.push_back(message.text);
-    extras.push_back(message.extra);
-    expires.push_back(message.expires_at);
+    if (const auto value = value_of(message)) {
+      array.add(*value);
+    } else {
+      array.add_null();
+    }
   }
-  params.int8s(conversations).int8s(senders).times(received).int8s(spools).int8s(ingest_nos);
-  params.byteas(keys).byteas(hashes).texts(ids).texts(kinds).texts(texts).byteas(extras).times(
-      expires);
+  return array;
+}
+
+/// Their columns, from `conversation_id` to `expires_at`.
+void add_columns(PgParams& params, const std::vector<NewMessage>& messages) {
+  using Of = PgArray::Of;
+  using Number = std::optional<std::int64_t>;
+  using Bytes = std::optional<std::string_view>;
+  using Time = std::optional<UnixMillis>;
+  const auto add = [&](Of what, auto value_of) { params.array(column(what, messages, value_of)); };
+  const auto number = [](auto value) { return Number{static_cast<std::int64_t>(value)}; };
+  add(Of::int8, [&](const NewMessage& m) { return number(m.conversation.value); });
+  add(Of::int8, [&](const NewMessage& m) { return number(m.sender.value); });
+  add(Of::time, [](const NewMessage& m) { return Time{m.received_at}; });
+  add(Of::int8, [&](const NewMessage& m) { return number(m.spool_id); });
+  add(Of::int8, [&](const NewMessage& m) { return number(m.ingest_no); });
+  add(Of::bytea, [](const NewMessage& m) { return Bytes{bytes_of(m.request_key)}; });
+  add(Of::bytea, [](const NewMessage& m) { return Bytes{bytes_of(m.request_hash)}; });
+  add(Of::text, [](const NewMessage& m) { return Bytes{m.request_id}; });
+  add(Of::text, [](const NewMessage& m) { return Bytes{m.kind}; });
+  add(Of::text, [](const NewMessage& m) { return Bytes{m.text}; });
+  add(Of::bytea, [](const NewMessage& m) { return m.extra.empty() ? Bytes{} : Bytes{m.extra}; });
+  add(Of::time, [](const NewMessage& m) { return m.expires_at; });
 }
 }  // namespace
 

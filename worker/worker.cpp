@@ -206,7 +206,7 @@ PluginLink::Handlers Worker::plugin_handlers() {
 
 Lanes::Handlers Worker::lane_handlers() {
   Lanes::Handlers handlers;
-  handlers.settled = [this](const PendingSend& pending, const sql::StoreOutcome& outcome,
+  handlers.settled = [this](PendingSend& pending, const sql::StoreOutcome& outcome,
                             const Conversation* conversation) {
     stored_ = true;
     dispatch_.settled(pending, outcome, conversation);

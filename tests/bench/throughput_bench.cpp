@@ -1,9 +1,11 @@
-// What the main job reaches: pairs of users, messages stored and delivered. Run by
-// tools/bench/compare, with the programs of one version or another; the tests leave it out.
+// What the main job reaches, and what the worker allocates for it: pairs of users, messages stored
+// and delivered. Run by tools/bench/compare and by hand; the tests leave it out.
 #include <doctest/doctest.h>
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
+#include <stdexcept>
 
 #include "tests/support/instance.hpp"
 #include "tests/support/text.hpp"
@@ -41,6 +43,15 @@ parley::load::ExchangePlan pairs(Instance& instance, std::uint64_t count) {
   return plan;
 }
 
+/// Of the worker that tests/shim/allocations_shim.cpp counts in that file.
+std::uint64_t allocations(const std::string& file) {
+  std::uint64_t count = 0;
+  const std::string bytes = read_file(file);
+  if (bytes.size() != sizeof count) throw std::runtime_error("nobody counts in " + file);
+  std::memcpy(&count, bytes.data(), sizeof count);
+  return count;
+}
+
 }  // namespace
 
 TEST_CASE("bench: throughput of pairs" * doctest::skip()) {
@@ -58,4 +69,25 @@ TEST_CASE("bench: throughput of pairs" * doctest::skip()) {
   CHECK(exchange.delivery_counters().good());
   CHECK(instance.database().number("SELECT count(*) FROM messages WHERE starts_with(body, '#')") ==
         static_cast<std::int64_t>(messages + messages / 10));
+}
+
+TEST_CASE("bench: allocations of the worker per message" * doctest::skip()) {
+  const std::uint64_t messages = parameter("PARLEY_BENCH_MESSAGES", 60'000);
+  const TemporaryFolder folder;
+  const std::string file = folder.file("allocations");
+  InstanceOptions options;
+  options.worker_environment = {{"LD_PRELOAD", PARLEY_ALLOCATIONS_SHIM},
+                                {"PARLEY_ALLOCATIONS", file}};
+  Instance instance{options};
+  parley::load::Exchange exchange{pairs(instance, parameter("PARLEY_BENCH_PAIRS", 50))};
+  exchange.connect();
+  parley::load::Load load;
+  load.messages_max = messages / 10;
+  exchange.run(load, [](const parley::load::Progress&) {});
+  const auto before = allocations(file);
+  load.messages_max = messages;
+  exchange.run(load, [](const parley::load::Progress&) {});
+  const auto count = static_cast<double>(allocations(file) - before);
+  std::printf("allocations_per_message=%.1f\n", count / static_cast<double>(messages));
+  CHECK(exchange.delivery_counters().good());
 }

@@ -19,12 +19,19 @@ Ack stored() {
   ack.seq = 2;
   return ack;
 }
+
+std::vector<link::Delivery> acks(const AnswerTo& to, std::uint32_t feeds) {
+  std::vector<link::Delivery> deliveries;
+  ack_deliveries(to, stored(), feeds,
+                 [&](link::Delivery delivery) { deliveries.push_back(std::move(delivery)); });
+  return deliveries;
+}
 }  // namespace
 
 TEST_CASE("answer: acks come in the forms that are subscribed, at QoS 0") {
   const auto to = answer_to(record_with(""), "im", Format::text);
-  CHECK(ack_deliveries(to, stored(), 0).empty());
-  const auto deliveries = ack_deliveries(to, stored(), feed::ack_text | feed::ack_json);
+  CHECK(acks(to, 0).empty());
+  const auto deliveries = acks(to, feed::ack_text | feed::ack_json);
   REQUIRE(deliveries.size() == 2);
   CHECK(deliveries[0].suffix == "ack/id1");
   CHECK(deliveries[0].payload == "stored 2");
@@ -35,7 +42,7 @@ TEST_CASE("answer: acks come in the forms that are subscribed, at QoS 0") {
 TEST_CASE(
     "answer: a response topic replaces them, in the request's form, with the correlation data") {
   const auto to = answer_to(record_with("im/u/alice/rr/1"), "im", Format::text);
-  const auto deliveries = ack_deliveries(to, stored(), feed::ack_any);
+  const auto deliveries = acks(to, feed::ack_any);
   REQUIRE(deliveries.size() == 1);
   CHECK(deliveries[0].suffix == "rr/1");
   CHECK(deliveries[0].payload == "stored 2");

@@ -32,11 +32,15 @@ StoredMessage said_by_alice(ConversationId conversation) {
 
 std::vector<link::Delivery> fan(const Conversation& conversation,
                                 const std::map<std::string_view, std::uint32_t>& feeds) {
-  return fan_out(said_by_alice(conversation.conversation), conversation,
-                 [&](std::string_view user) {
-                   const auto found = feeds.find(user);
-                   return found == feeds.end() ? 0U : found->second;
-                 });
+  std::vector<link::Delivery> deliveries;
+  fan_out(
+      said_by_alice(conversation.conversation), conversation,
+      [&](std::string_view user) {
+        const auto found = feeds.find(user);
+        return found == feeds.end() ? 0U : found->second;
+      },
+      [&](link::Delivery delivery) { deliveries.push_back(std::move(delivery)); });
+  return deliveries;
 }
 
 }  // namespace
