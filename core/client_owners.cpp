@@ -46,10 +46,14 @@ std::optional<std::string> unescaped(std::string_view text) {
 
 }  // namespace
 
-const std::vector<ClientOwners::Hold>& ClientOwners::holds_of(std::string_view client_id) const {
-  static const std::vector<Hold> nobody;
-  const auto found = holds_.find(client_id);
-  return found == holds_.end() ? nobody : found->second;
+template <class Condition>
+bool ClientOwners::any_holds(std::string_view client_id, Condition&& condition) const {
+  const Hold* latest = latest_.find(client_id);
+  if (latest == nullptr) return false;
+  if (condition(*latest)) return true;
+  const auto former = former_.find(client_id);
+  return former != former_.end() && std::any_of(former->second.begin(), former->second.end(),
+                                                [&](const Hold* hold) { return condition(*hold); });
 }
 
 std::optional<ClientOwners::Objection> ClientOwners::judge_user(std::string_view user,
@@ -58,56 +62,73 @@ std::optional<ClientOwners::Objection> ClientOwners::judge_user(std::string_view
   const auto device = parse_device_client_id(client_id);
   if (device && device->name != user) return Objection::device_of_another;
   if (!device && !clean) return Objection::persistent_not_device;
-  const auto& holds = holds_of(client_id);
-  const auto is_other = [&](const Hold& hold) { return hold.who != who && hold.user != user; };
-  if (std::any_of(holds.begin(), holds.end(), is_other)) return Objection::held_by_another;
+  const auto is_other = [&](const Hold& hold) {
+    return hold.who != who && hold.user.view() != user;
+  };
+  if (any_holds(client_id, is_other)) return Objection::held_by_another;
   if (foreign_.find(client_id) != foreign_.end()) return Objection::foreign_session;
   return std::nullopt;
 }
 
 std::optional<ClientOwners::Objection> ClientOwners::judge_foreign(std::string_view client_id,
                                                                    Holder who) const {
-  const auto& holds = holds_of(client_id);
   const auto is_ours = [&](const Hold& hold) { return hold.who != who && !hold.user.empty(); };
-  if (std::any_of(holds.begin(), holds.end(), is_ours)) return Objection::held_by_another;
+  if (any_holds(client_id, is_ours)) return Objection::held_by_another;
   // A session that was there before the name became one of ours stays who it is.
   if (foreign_.find(client_id) != foreign_.end()) return std::nullopt;
   const auto device = parse_device_client_id(client_id);
-  if (device && names_.find(device->name) != names_.end()) return Objection::device_of_another;
+  if (device && names_.find(device->name)) return Objection::device_of_another;
   return std::nullopt;
 }
 
-void ClientOwners::hold(Holder who, std::string_view client_id, std::string_view user) {
+void ClientOwners::hold(Holder who, SharedText client_id, SharedText user) {
   let_go(who);
-  auto& holds = holds_[std::string{client_id}];
-  holds.push_back({who, std::string{user}});
-  ids_[who] = client_id;
+  auto hold = std::make_unique<Hold>(Hold{who, std::move(client_id), std::move(user)});
+  if (const Hold* before = latest_.find(hold->client_id.view()); before != nullptr) {
+    former_[std::string{hold->client_id.view()}].push_back(before);
+    latest_.replace(hold.get());
+  } else {
+    latest_.insert(hold.get());
+  }
+  holds_.insert(std::move(hold));
 }
 
 void ClientOwners::let_go(Holder who) {
-  const auto id = ids_.find(who);
-  if (id == ids_.end()) return;
-  const auto found = holds_.find(id->second);
-  if (found != holds_.end()) {
-    std::erase_if(found->second, [who](const Hold& hold) { return hold.who == who; });
-    if (found->second.empty()) holds_.erase(found);
+  const auto gone = holds_.extract(who);
+  if (!gone) return;
+  const std::string_view client_id = gone->client_id.view();
+  const auto former = former_.find(client_id);
+  if (former == former_.end()) {
+    latest_.extract(client_id);
+    return;
   }
-  ids_.erase(id);
+  if (latest_.find(client_id) == gone.get()) {
+    latest_.replace(former->second.back());
+    former->second.pop_back();
+  } else {
+    std::erase(former->second, gone.get());
+  }
+  if (former->second.empty()) former_.erase(former);
 }
 
 bool ClientOwners::is_latest(Holder who) const {
-  const auto& holds = holds_of(held_by(who));
-  return !holds.empty() && holds.back().who == who;
+  const auto& hold = holds_.find(who);
+  return hold && latest_.find(hold->client_id.view()) == hold.get();
 }
 
 std::string_view ClientOwners::held_by(Holder who) const {
-  const auto found = ids_.find(who);
-  return found == ids_.end() ? std::string_view{} : std::string_view{found->second};
+  const auto& hold = holds_.find(who);
+  return hold ? hold->client_id.view() : std::string_view{};
 }
 
-bool ClientOwners::learn_name(std::string_view name) {
-  if (names_.find(name) != names_.end() || names_.size() >= names_max) return false;
-  names_.emplace(name);
+SharedText ClientOwners::shared_name(std::string_view name) const {
+  const SharedText& known = names_.find(name);
+  return known ? known : SharedText{name};
+}
+
+bool ClientOwners::learn_name(const SharedText& name) {
+  if (name.empty() || names_.find(name.view()) || names_.size() >= names_max) return false;
+  names_.insert(name);
   return true;
 }
 
@@ -157,7 +178,7 @@ bool ClientOwners::read_line(std::string_view line) {
   if (!text || text->empty()) return false;
   switch (line[0]) {
     case name_line:
-      learn_name(*text);
+      learn_name(SharedText{*text});
       return true;
     case foreign_line:
       learn_foreign_session(*text);
@@ -172,7 +193,7 @@ bool ClientOwners::read_line(std::string_view line) {
 
 std::string ClientOwners::render() const {
   std::string text;
-  for (const auto& name : names_) text += line(name_line, name);
+  names_.for_each([&](const SharedText& name) { text += line(name_line, name.view()); });
   std::vector<std::pair<std::uint64_t, std::string_view>> order;
   order.reserve(foreign_.size());
   for (const auto& [id, turn] : foreign_) order.emplace_back(turn, id);

@@ -6,12 +6,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
+
+#include "core/flat_index.hpp"
+#include "core/shared_text.hpp"
 
 namespace parley {
 
@@ -40,16 +43,19 @@ class ClientOwners {
 
   /// A connection takes a client id.
   /// @param user  empty: one of the broker's other clients
-  void hold(Holder who, std::string_view client_id, std::string_view user);
+  void hold(Holder who, SharedText client_id, SharedText user);
   void let_go(Holder who);
   /// Whether `who` is the last that took its id: what is done to the id is done to this connection.
   [[nodiscard]] bool is_latest(Holder who) const;
   /// The id that `who` holds; empty if it holds none.
   [[nodiscard]] std::string_view held_by(Holder who) const;
 
+  /// The name as it is kept here already, else a copy of it.
+  [[nodiscard]] SharedText shared_name(std::string_view name) const;
+
   // ---- the lasting part: each call tells whether it changed something, to be written down ----
 
-  bool learn_name(std::string_view name);
+  bool learn_name(const SharedText& name);
   bool learn_foreign_session(std::string_view client_id);
   bool forget_foreign_session(std::string_view client_id);
 
@@ -74,15 +80,27 @@ class ClientOwners {
   };
   struct Hold {
     Holder who;
-    std::string user;  // empty: foreign
+    SharedText client_id;
+    SharedText user;  // empty: foreign
   };
-  using Holds = std::unordered_map<std::string, std::vector<Hold>, Hash, std::equal_to<>>;
+  struct WhoOf {
+    Holder operator()(const std::unique_ptr<Hold>& hold) const { return hold->who; }
+  };
+  struct IdOf {
+    std::string_view operator()(const Hold* hold) const { return hold->client_id.view(); }
+  };
+  struct TextOf {
+    std::string_view operator()(const SharedText& text) const { return text.view(); }
+  };
+  using Former = std::unordered_map<std::string, std::vector<const Hold*>, Hash, std::equal_to<>>;
 
-  [[nodiscard]] const std::vector<Hold>& holds_of(std::string_view client_id) const;
+  template <class Condition>
+  [[nodiscard]] bool any_holds(std::string_view client_id, Condition&& condition) const;
 
-  Holds holds_;  // client id → connections, the latest last; more than one only during a takeover
-  std::unordered_map<Holder, std::string> ids_;
-  std::unordered_set<std::string, Hash, std::equal_to<>> names_;
+  FlatIndex<std::unique_ptr<Hold>, WhoOf> holds_;
+  FlatIndex<const Hold*, IdOf> latest_;  // of each client id
+  Former former_;  // those before it, the oldest first; during a takeover only
+  FlatIndex<SharedText, TextOf> names_;
   std::unordered_map<std::string, std::uint64_t, Hash, std::equal_to<>>
       foreign_;                                                      // id → turn learnt
   std::deque<std::pair<std::uint64_t, std::string>> foreign_order_;  // may hold forgotten ones

@@ -1,9 +1,17 @@
 #include "core/session_feeds.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
+#include <limits>
 #include <utility>
 
 namespace parley {
+namespace {
+
+constexpr std::size_t head_bytes = sizeof(std::uint32_t) + sizeof(std::uint16_t);  // of a filter
+
+}  // namespace
 
 void SessionFeeds::Sum::add(std::uint32_t more, bool all, std::string_view conv) {
   feeds |= more;
@@ -33,81 +41,148 @@ void SessionFeeds::Sum::add_state(std::string_view filter, std::uint32_t asked_n
   states = {std::move(all)};
 }
 
+SessionFeeds::SessionFeeds(const SessionFeeds& other)
+    : filters_{other.filters_},
+      base_{other.base_ ? std::make_unique<Sum>(*other.base_) : nullptr},
+      mask_{other.mask_},
+      last_asked_no_{other.last_asked_no_} {}
+
+SessionFeeds& SessionFeeds::operator=(SessionFeeds other) noexcept {
+  filters_.swap(other.filters_);
+  base_.swap(other.base_);
+  mask_ = other.mask_;
+  last_asked_no_ = other.last_asked_no_;
+  return *this;
+}
+
+// ---- filters, packed ----
+
+std::size_t SessionFeeds::Filter::end() const { return at + head_bytes + rest.size(); }
+
+/// Nothing behind the last.
+std::optional<SessionFeeds::Filter> SessionFeeds::filter_at(std::size_t at) const {
+  if (at >= filters_.size()) return std::nullopt;
+  Filter filter;
+  filter.at = at;
+  std::uint16_t size = 0;
+  std::memcpy(&filter.asked_no, filters_.data() + at, sizeof(filter.asked_no));
+  std::memcpy(&size, filters_.data() + at + sizeof(filter.asked_no), sizeof(size));
+  filter.rest = std::string_view{filters_}.substr(at + head_bytes, size);
+  return filter;
+}
+
+std::optional<SessionFeeds::Filter> SessionFeeds::find(std::string_view rest) const {
+  auto filter = filter_at(0);
+  while (filter && filter->rest != rest) filter = filter_at(filter->end());
+  return filter;
+}
+
+std::size_t SessionFeeds::filters() const {
+  std::size_t count = 0;
+  for (auto filter = filter_at(0); filter; filter = filter_at(filter->end())) ++count;
+  return count;
+}
+
+void SessionFeeds::ask(const Filter& filter, std::uint32_t asked_no) {
+  std::memcpy(filters_.data() + filter.at, &asked_no, sizeof(asked_no));
+}
+
+void SessionFeeds::keep(std::string_view rest, std::uint32_t asked_no) {
+  if (rest.size() > std::numeric_limits<std::uint16_t>::max() || filters() >= filters_max) {
+    count({0, asked_no, rest}, base());
+    return;
+  }
+  const auto size = static_cast<std::uint16_t>(rest.size());
+  std::array<char, head_bytes> head{};
+  std::memcpy(head.data(), &asked_no, sizeof(asked_no));
+  std::memcpy(head.data() + sizeof(asked_no), &size, sizeof(size));
+  filters_.append(head.data(), head.size()).append(rest);
+}
+
+// ---- what they mean ----
+
 void SessionFeeds::count(const Filter& filter, Sum& sum) {
-  sum.add(filter.feeds, filter.inbox_all, filter.inbox_conv);
-  if (!filter.state.filter.empty()) sum.add_state(filter.state.filter, filter.state.asked_no);
+  const FilterGrant grant = grant_of(filter.rest);
+  sum.add(grant.feeds, grant.inbox_all, grant.inbox_conv);
+  if (!grant.state.empty()) sum.add_state(grant.state, filter.asked_no);
 }
 
-void SessionFeeds::keep(Filter filter) {
-  if (filters_.size() < filters_max) {
-    filters_.push_back(std::move(filter));
-  } else {
-    count(filter, base_);
-  }
+SessionFeeds::Sum SessionFeeds::sum() const {
+  Sum sum = base_ ? *base_ : Sum{};
+  for (auto filter = filter_at(0); filter; filter = filter_at(filter->end())) count(*filter, sum);
+  return sum;
 }
 
-SessionFeeds::Change SessionFeeds::add(std::string_view filter, const FilterGrant& grant) {
+SessionFeeds::Sum& SessionFeeds::base() {
+  if (!base_) base_ = std::make_unique<Sum>();
+  return *base_;
+}
+
+SessionFeeds::Change SessionFeeds::add(const FilterGrant& grant) {
   if (grant.feeds == 0) return Change::none;
-  const auto known = std::find_if(filters_.begin(), filters_.end(),
-                                  [filter](const Filter& f) { return f.text == filter; });
-  if (known == filters_.end()) {
-    const std::uint32_t asked_no = grant.state.empty() ? 0 : ++last_asked_no_;
-    keep({std::string{filter},
-          grant.feeds,
-          grant.inbox_all,
-          std::string{grant.inbox_conv},
-          {std::string{grant.state}, asked_no}});
-  } else if (!grant.state.empty()) {
-    known->state.asked_no = ++last_asked_no_;
+  const auto known = find(grant.rest);
+  if (known && grant.state.empty()) return Change::none;
+  const Sum before = sum();
+  const std::uint32_t asked_no = grant.state.empty() ? 0 : ++last_asked_no_;
+  if (known) {
+    ask(*known, asked_no);
   } else {
-    return Change::none;
+    keep(grant.rest, asked_no);
   }
-  return recount();
+  return change_since(before);
 }
 
-SessionFeeds::Change SessionFeeds::remove(std::string_view filter) {
-  const auto gone = std::erase_if(filters_, [filter](const Filter& f) { return f.text == filter; });
-  return gone == 0 ? Change::none : recount();
+SessionFeeds::Change SessionFeeds::remove(std::string_view rest) {
+  const auto gone = find(rest);
+  if (!gone) return Change::none;
+  const Sum before = sum();
+  filters_.erase(gone->at, gone->end() - gone->at);
+  return change_since(before);
 }
 
 SessionFeeds::Change SessionFeeds::adopt(const SessionFeeds& former) {
-  for (Filter filter : former.filters_) {
-    const auto same = [&](const Filter& known) { return known.text == filter.text; };
-    if (std::any_of(filters_.begin(), filters_.end(), same)) continue;
-    if (!filter.state.filter.empty()) filter.state.asked_no = ++last_asked_no_;
-    keep(std::move(filter));
+  const Sum before = sum();
+  for (auto filter = former.filter_at(0); filter; filter = former.filter_at(filter->end())) {
+    if (find(filter->rest)) continue;
+    keep(filter->rest, grant_of(filter->rest).state.empty() ? 0 : ++last_asked_no_);
   }
-  base_.add(former.base_.feeds, former.base_.inbox_all, {});
-  for (const auto& conv : former.base_.convs) base_.add(0, false, conv);
-  for (const auto& state : former.base_.states) base_.add_state(state.filter, ++last_asked_no_);
-  return recount();
+  if (former.base_) {
+    base().add(former.base_->feeds, former.base_->inbox_all, {});
+    for (const auto& conv : former.base_->convs) base().add(0, false, conv);
+    for (const auto& state : former.base_->states) base().add_state(state.filter, ++last_asked_no_);
+  }
+  return change_since(before);
 }
 
 SessionFeeds::Change SessionFeeds::assume_all() {
-  base_.add(feed::all_but_state, true, {});
-  return recount();
+  const Sum before = sum();
+  base().add(feed::all_but_state, true, {});
+  return change_since(before);
 }
 
 SessionFeeds::Change SessionFeeds::ask_state_again() {
-  for (Filter& filter : filters_) {
-    if (!filter.state.filter.empty()) filter.state.asked_no = ++last_asked_no_;
+  if ((mask_ & feed::state) == 0) return Change::none;
+  const Sum before = sum();
+  for (auto filter = filter_at(0); filter; filter = filter_at(filter->end())) {
+    if (!grant_of(filter->rest).state.empty()) ask(*filter, ++last_asked_no_);
   }
-  for (auto& state : base_.states) state.asked_no = ++last_asked_no_;
-  return recount();
+  if (base_) {
+    for (auto& state : base_->states) state.asked_no = ++last_asked_no_;
+  }
+  return change_since(before);
 }
 
-SessionFeeds::Change SessionFeeds::recount() {
-  Sum now = base_;
-  for (const Filter& filter : filters_) count(filter, now);
-  const Sum before = std::exchange(sum_, std::move(now));
-  if (sum_ == before) return Change::none;
+SessionFeeds::Change SessionFeeds::change_since(const Sum& before) {
+  const Sum now = sum();
+  mask_ = now.feeds;
+  if (now == before) return Change::none;
 
   const auto begins = [&](std::uint32_t feeds) {
-    return (sum_.feeds & feeds) != 0 && (before.feeds & feeds) == 0;
+    return (now.feeds & feeds) != 0 && (before.feeds & feeds) == 0;
   };
   const bool wider = (before.feeds & feed::inbox_any) != 0 && !before.inbox_all &&
-                     (sum_.inbox_all || !std::includes(before.convs.begin(), before.convs.end(),
-                                                       sum_.convs.begin(), sum_.convs.end()));
+                     (now.inbox_all || !std::includes(before.convs.begin(), before.convs.end(),
+                                                      now.convs.begin(), now.convs.end()));
   const bool more = begins(feed::content_any) || begins(feed::inbox_any) || wider;
   return more ? Change::resync : Change::changed;
 }

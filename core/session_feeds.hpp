@@ -3,6 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,23 +25,7 @@ class SessionFeeds {
     /// It now gets contents that it did not get before: it begins with what it missed.
     resync,
   };
-  /// @param filter  as the client wrote it: the key to take it back
-  Change add(std::string_view filter, const FilterGrant& grant);
-  Change remove(std::string_view filter);
-  /// Takes up what a former session had subscribed, beside its own.
-  Change adopt(const SessionFeeds& former);
-  /// For a session that came back with subscriptions that nobody remembers.
-  Change assume_all();
-  /// As if it had just subscribed its state topics.
-  Change ask_state_again();
-
-  [[nodiscard]] std::uint32_t mask() const { return sum_.feeds; }
-  [[nodiscard]] bool inbox_all() const { return sum_.inbox_all; }
-  [[nodiscard]] const std::vector<std::string>& inbox_convs() const { return sum_.convs; }
-  [[nodiscard]] const std::vector<StateFilter>& states() const { return sum_.states; }
-  [[nodiscard]] std::size_t filters() const { return filters_.size(); }
-
- private:
+  /// What all filters together ask for.
   struct Sum {
     std::uint32_t feeds = 0;
     bool inbox_all = false;
@@ -50,20 +36,47 @@ class SessionFeeds {
     void add(std::uint32_t more, bool all, std::string_view conv);
     void add_state(std::string_view filter, std::uint32_t asked_no);
   };
+
+  SessionFeeds() = default;
+  SessionFeeds(const SessionFeeds& other);
+  SessionFeeds(SessionFeeds&&) noexcept = default;
+  SessionFeeds& operator=(SessionFeeds other) noexcept;
+  ~SessionFeeds() = default;
+
+  Change add(const FilterGrant& grant);
+  /// @param rest  the filter behind "<prefix>/u/<me>/"
+  Change remove(std::string_view rest);
+  /// Takes up what a former session had subscribed, beside its own.
+  Change adopt(const SessionFeeds& former);
+  /// For a session that came back with subscriptions that nobody remembers.
+  Change assume_all();
+  /// As if it had just subscribed its state topics.
+  Change ask_state_again();
+
+  [[nodiscard]] std::uint32_t mask() const { return mask_; }
+  [[nodiscard]] Sum sum() const;
+  [[nodiscard]] std::size_t filters() const;
+
+ private:
   struct Filter {
-    std::string text;
-    std::uint32_t feeds;
-    bool inbox_all;
-    std::string inbox_conv;
-    StateFilter state;  // with an empty filter: none
+    std::size_t at = 0;  // in filters_
+    std::uint32_t asked_no = 0;
+    std::string_view rest;
+    [[nodiscard]] std::size_t end() const;
   };
-  Change recount();
-  void keep(Filter filter);
+  [[nodiscard]] std::optional<Filter> filter_at(std::size_t at) const;
+  [[nodiscard]] std::optional<Filter> find(std::string_view rest) const;
+  void ask(const Filter& filter, std::uint32_t asked_no);
+  void keep(std::string_view rest, std::uint32_t asked_no);
+  Sum& base();
+  Change change_since(const Sum& before);
   static void count(const Filter& filter, Sum& sum);
 
-  std::vector<Filter> filters_;
-  Sum base_;  // of what is not in filters_
-  Sum sum_;
+  // Most sessions have one filter or two, or none, and there are very many sessions: a filter is
+  // kept as it is written, and what it means is found again when something changes.
+  std::string filters_;        // of each: asked_no (4 bytes), size (2 bytes), rest
+  std::unique_ptr<Sum> base_;  // of what is not in filters_; null: nothing
+  std::uint32_t mask_ = 0;     // sum().feeds: asked for with each delivery
   std::uint32_t last_asked_no_ = 0;
 };
 

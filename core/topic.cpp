@@ -134,32 +134,6 @@ Reach reach_of(Levels tail) {
   return reach;
 }
 
-/// What a filter behind "<prefix>/u/<me>/" grants.
-FilterGrant grant_of(std::string_view rest) {
-  FilterGrant grant;
-  Levels levels{rest};
-  const std::string_view verb = levels.next();
-  const bool any_verb = verb == "+";
-  if (verb == "#") {
-    grant.feeds = feed::all_but_state;
-    grant.inbox_all = true;
-    return grant;
-  }
-  const std::string_view behind_verb = levels.rest();
-  const Reach reach = reach_of(levels);
-  for (const FeedForm& form : feed_forms) {
-    const bool verb_fits =
-        form.feed == feed::state ? verb == form.word : any_verb || verb == form.word;
-    if (verb_fits && reach.covers(form.tail)) grant.feeds |= form.feed;
-  }
-  if ((grant.feeds & feed::inbox_any) != 0) {
-    grant.inbox_all = reach.every_one;
-    grant.inbox_conv = reach.literal;
-  }
-  if (grant.feeds == feed::state) grant.state = behind_verb;
-  return grant;
-}
-
 constexpr std::string_view share_level = "$share";
 constexpr std::string_view control_level = "$CONTROL";
 
@@ -267,6 +241,32 @@ TopicPlace place_topic(std::string_view prefix, std::string_view topic) {
   const std::string_view name = levels.next();
   if (name.empty() || !levels.more()) return ReservedTopic{};
   return OwnTopic{name, levels.rest()};
+}
+
+FilterGrant grant_of(std::string_view rest) {
+  FilterGrant grant;
+  grant.rest = rest;
+  Levels levels{rest};
+  const std::string_view verb = levels.next();
+  const bool any_verb = verb == "+";
+  if (verb == "#") {
+    grant.feeds = feed::all_but_state;
+    grant.inbox_all = true;
+    return grant;
+  }
+  const std::string_view behind_verb = levels.rest();
+  const Reach reach = reach_of(levels);
+  for (const FeedForm& form : feed_forms) {
+    const bool verb_fits =
+        form.feed == feed::state ? verb == form.word : any_verb || verb == form.word;
+    if (verb_fits && reach.covers(form.tail)) grant.feeds |= form.feed;
+  }
+  if ((grant.feeds & feed::inbox_any) != 0) {
+    grant.inbox_all = reach.every_one;
+    grant.inbox_conv = reach.literal;
+  }
+  if (grant.feeds == feed::state) grant.state = behind_verb;
+  return grant;
 }
 
 std::variant<FilterGrant, FilterRefusal> judge_filter(std::string_view prefix, std::string_view me,

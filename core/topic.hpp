@@ -98,6 +98,7 @@ struct FilterGrant {
   bool inbox_all = false;       // of the inbox feeds: every conversation
   std::string_view inbox_conv;  // or this one
   std::string_view state;       // of the state feed: the filter behind "state/"
+  std::string_view rest;        // the filter behind "<prefix>/u/<me>/", which grants all of it
 };
 /// A filter of state topics that a session holds.
 struct StateFilter {
@@ -116,6 +117,8 @@ enum class FilterRefusal {
 /// "+/u/x") are `foreign`.
 std::variant<FilterGrant, FilterRefusal> judge_filter(std::string_view prefix, std::string_view me,
                                                       std::string_view filter);
+/// What a filter behind "<prefix>/u/<me>/" grants.
+FilterGrant grant_of(std::string_view rest);
 /// Whether a filter (also behind $share) can match any topic below "<prefix>/", "$<prefix>/" or
 /// "$CONTROL/<prefix>/".
 /// @param literally  count only filters whose first level names the prefix, not "#" or "+/…"

@@ -29,11 +29,11 @@ bool is_ours(const mosquitto_evt_basic_auth& event) {
 
 Connection read_connection(const mosquitto* client) {
   Connection connection;
-  connection.client_id = client_id(client);
+  connection.client_id = SharedText{client_id(client)};
   connection.clean = mosquitto_client_clean_session(client);
-  connection.protocol_version = mosquitto_client_protocol_version(client);
-  const int keep_alive = mosquitto_client_keepalive(client);
-  connection.keep_alive_s = keep_alive > 0 ? static_cast<std::uint32_t>(keep_alive) : 0;
+  connection.protocol_version =
+      static_cast<std::uint8_t>(mosquitto_client_protocol_version(client));
+  connection.keep_alive_s = static_cast<std::uint16_t>(mosquitto_client_keepalive(client));
   return connection;
 }
 
@@ -48,25 +48,31 @@ Result<Identity, Refusal> identify(Plugin& plugin, const mosquitto_evt_basic_aut
   if (service && !is_service_address(plugin.options, client_address(event.client))) {
     return failed(Refusal{Code::forbidden, "service_address"});
   }
-  Identity identity{std::string{user}, claims.user_id,    claims.scope,
-                    claims.expires_at, claims.generation, checked->bound_to_device};
+  Identity identity{plugin.owners.shared_name(user),
+                    claims.user_id,
+                    claims.scope,
+                    claims.expires_at,
+                    claims.generation,
+                    checked->bound_to_device};
   return identity;
 }
 
-bool allows(const Plugin& plugin, const Identity& identity, std::string_view device) {
-  if ((identity.scope & scope::service) != 0) return true;
+/// @param proved  Identity, or the Session that it became
+template <class Proved>
+bool allows(const Plugin& plugin, const Proved& proved, std::string_view device) {
+  if ((proved.scope & scope::service) != 0) return true;
   return plugin.revocations.list().allows(
-      {identity.user_id, device, identity.bound, identity.generation});
+      {proved.user_id, device, proved.bound, proved.generation});
 }
 
 std::uint32_t device_generation(const Plugin& plugin, const Session& session) {
-  return plugin.revocations.list().device_generation(session.identity.user_id, session.device);
+  return plugin.revocations.list().device_generation(session.user_id, session.device());
 }
 
 /// A connection that is known already: the broker asks again after a reload. Its state stays as it
 /// is.
 int check_again(Plugin& plugin, Session& session, const Result<Identity, Refusal>& identity) {
-  if (identity && allows(plugin, *identity, session.device)) {
+  if (identity && allows(plugin, *identity, session.device())) {
     plugin.sessions.renew(session, *identity);
     return MOSQ_ERR_SUCCESS;
   }
@@ -82,12 +88,12 @@ int check_again(Plugin& plugin, Session& session, const Result<Identity, Refusal
 
 std::optional<Refusal> object(Plugin& plugin, const mosquitto* client, const Identity& identity,
                               const Connection& connection) {
-  const auto named = parse_device_client_id(connection.client_id);
-  const std::string_view device =
-      named && named->name == identity.user ? named->device : std::string_view{};
+  const std::string_view user = identity.user.view();
+  const std::string_view id = connection.client_id.view();
+  const auto named = parse_device_client_id(id);
+  const std::string_view device = named && named->name == user ? named->device : std::string_view{};
   if (!allows(plugin, identity, device)) return Refusal{Code::bad_token, "revoked"};
-  const auto objection =
-      plugin.owners.judge_user(identity.user, connection.client_id, connection.clean, client);
+  const auto objection = plugin.owners.judge_user(user, id, connection.clean, client);
   if (objection) return Refusal{Code::bad_client_id, to_string(*objection)};
   return std::nullopt;
 }
@@ -107,7 +113,7 @@ int login_user(Plugin& plugin, const mosquitto_evt_basic_auth& event) {
   }
   const auto identity = identify(plugin, event);
   Session* known = plugin.sessions.find(event.client);
-  if (known != nullptr && known->connection.client_id == client_id(event.client) &&
+  if (known != nullptr && known->client_id.view() == client_id(event.client) &&
       (plugin.rechecking || known->life != Life::dead)) {
     const int result = check_again(plugin, *known, identity);
     if (result != MOSQ_ERR_SUCCESS) {
@@ -135,7 +141,7 @@ int login_user(Plugin& plugin, const mosquitto_evt_basic_auth& event) {
   if (session.is_service()) {
     plugin.link.on_service_changed();
   } else {
-    plugin.owners_file.learn_name(session.identity.user);
+    plugin.owners_file.learn_name(session.user->name);
   }
   return MOSQ_ERR_SUCCESS;
 }
@@ -154,7 +160,7 @@ int login_foreign(Plugin& plugin, const mosquitto_evt_basic_auth& event) {
   // The broker may use the pointer of a session of ours that is over.
   on_disconnect(plugin, event.client);
   plugin.sessions.forget(event.client);
-  plugin.owners.hold(event.client, id, {});
+  plugin.owners.hold(event.client, SharedText{id}, {});
   plugin.foreign_logins.push_back(event.client);
   return answer;
 }
@@ -162,24 +168,25 @@ int login_foreign(Plugin& plugin, const mosquitto_evt_basic_auth& event) {
 }  // namespace
 
 bool is_allowed(const Plugin& plugin, const Session& session) {
-  if (!allows(plugin, session.identity, session.device)) return false;
-  return !session.device_generation ||
-         device_generation(plugin, session) <= *session.device_generation;
+  if (!allows(plugin, session, session.device())) return false;
+  return !session.has_device_generation ||
+         device_generation(plugin, session) <= session.device_generation;
 }
 
 void learn_device_generation(const Plugin& plugin, Session& session) {
-  if (session.device_generation || session.device.empty() || session.is_service()) return;
+  if (session.has_device_generation || !session.is_device || session.is_service()) return;
   // Without a list the least is taken: a list that comes later may tell of a removal since, and who
   // is dropped for an older one only comes back.
   session.device_generation = device_generation(plugin, session);
+  session.has_device_generation = true;
 }
 
 Session* session_of(Plugin& plugin, const mosquitto* client) {
   Session* session = plugin.sessions.find(client);
   if (session == nullptr || session->life != Life::dead) return session;
   const char* const user = mosquitto_client_username(client);
-  const bool same = session->connection.client_id == client_id(client) &&
-                    (user == nullptr || session->identity.user == user);
+  const bool same = session->client_id.view() == client_id(client) &&
+                    (user == nullptr || session->name() == user);
   return same ? session : nullptr;
 }
 

@@ -37,7 +37,7 @@ int allowed_if(bool yes) { return yes ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED; 
 // ---- READ: once per delivery, so nothing here allocates ----
 
 int read_own(Plugin& plugin, const Session& session, const OwnTopic& topic) {
-  if (topic.name != session.identity.user) return MOSQ_ERR_ACL_DENIED;
+  if (topic.name != session.name()) return MOSQ_ERR_ACL_DENIED;
   const std::uint32_t of = feed_of(topic.rest);
   if (of == 0) return MOSQ_ERR_ACL_DENIED;  // no echo of what was published
   // A wildcard in front of it does not subscribe it. What a fresh session that may have a past had
@@ -47,7 +47,7 @@ int read_own(Plugin& plugin, const Session& session, const OwnTopic& topic) {
     return MOSQ_ERR_ACL_DENIED;
   }
   // It may have come back with less scope than it subscribed with.
-  if ((required_scope(of) & session.identity.scope) == 0) return MOSQ_ERR_ACL_DENIED;
+  if ((required_scope(of) & session.scope) == 0) return MOSQ_ERR_ACL_DENIED;
   return allowed_if(plugin.outlet.lets_through(session, of));
 }
 
@@ -94,7 +94,7 @@ int subscribe_service(Plugin& plugin, Session& session, const std::string& filte
   for (const auto& quiet : plugin.link.quiet_filters()) {
     if (filter == quiet) return MOSQ_ERR_SUCCESS;
   }
-  const auto judged = judge_filter(plugin.options.prefix, session.identity.user, filter);
+  const auto judged = judge_filter(plugin.options.prefix, session.name(), filter);
   const auto* grant = std::get_if<FilterGrant>(&judged);
   if (grant != nullptr) return allowed_if(grant->server);
   if (std::get<FilterRefusal>(judged) == FilterRefusal::outside)
@@ -111,7 +111,7 @@ int check_subscribe(Plugin& plugin, const mosquitto_evt_acl_check& event) {
   }
   if (!session->active()) return MOSQ_ERR_ACL_DENIED;
   if (session->is_service()) return subscribe_service(plugin, *session, std::string{filter});
-  const auto judged = judge_filter(plugin.options.prefix, session->identity.user, filter);
+  const auto judged = judge_filter(plugin.options.prefix, session->name(), filter);
   if (const auto* refusal = std::get_if<FilterRefusal>(&judged)) {
     if (*refusal == FilterRefusal::outside) return answer_outside(plugin, session);
     ++plugin.counters.refused;
@@ -120,18 +120,22 @@ int check_subscribe(Plugin& plugin, const mosquitto_evt_acl_check& event) {
   const FilterGrant& grant = std::get<FilterGrant>(judged);
   if (grant.server) return MOSQ_ERR_SUCCESS;
   if (grant.feeds == 0 || filter.size() > filter_bytes_max ||
-      !may_subscribe(session->identity.scope, grant.feeds)) {
+      !may_subscribe(session->scope, grant.feeds)) {
     ++plugin.counters.refused;
     return MOSQ_ERR_ACL_DENIED;
   }
-  plugin.sessions.subscribe(*session, filter, grant);
+  plugin.sessions.subscribe(*session, grant);
   return MOSQ_ERR_SUCCESS;
 }
 
 int check_unsubscribe(Plugin& plugin, const mosquitto_evt_acl_check& event) {
   Session* session = session_of(plugin, event.client);
   if (session == nullptr) return answer_outside(plugin, nullptr);
-  if (session->active()) plugin.sessions.unsubscribe(*session, event.topic);
+  const TopicPlace place = place_topic(plugin.options.prefix, event.topic);
+  const auto* own = std::get_if<OwnTopic>(&place);
+  if (session->active() && own != nullptr && own->name == session->name()) {
+    plugin.sessions.unsubscribe(*session, own->rest);
+  }
   return MOSQ_ERR_SUCCESS;
 }
 

@@ -37,7 +37,7 @@ std::uint32_t flags_of(const Session& session, int qos) {
   if (session.is_mqtt5()) flags |= link::record_flag::mqtt5;
   if (qos == 0) flags |= link::record_flag::qos0;
   if ((session.feeds.mask() & feed::inbox_any) != 0) flags |= link::record_flag::holds_inbox;
-  if (session.identity.bound) flags |= link::record_flag::bound;
+  if (session.bound) flags |= link::record_flag::bound;
   return flags;
 }
 
@@ -45,15 +45,15 @@ link::InboundRecord record_of(const Session& session, std::string_view topic_res
                               std::string_view payload, int qos, const Now& now) {
   link::InboundRecord record;
   record.received_at = now.wall;
-  record.user = session.identity.user;
-  record.user_id = session.identity.user_id;
+  record.user = session.name();
+  record.user_id = session.user_id;
   record.session_no = session.no;
-  record.client_id = session.connection.client_id;
-  record.device = session.device;
-  record.scope = session.identity.scope;
-  record.token_expires_at = session.identity.expires_at;
-  record.token_generation = session.identity.generation;
-  record.device_generation = session.device_generation;
+  record.client_id = session.client_id.view();
+  record.device = session.device();
+  record.scope = session.scope;
+  record.token_expires_at = session.expires_at;
+  record.token_generation = session.generation;
+  if (session.has_device_generation) record.device_generation = session.device_generation;
   record.flags = flags_of(session, qos);
   record.topic_rest = topic_rest;
   record.payload = payload;
@@ -81,7 +81,7 @@ int refuse(Plugin& plugin, const Publish& publish, Code code, std::string_view d
 /// What nobody misses is dropped: said once a second, and not for each.
 int drop_for_rate(Plugin& plugin, const Publish& publish, std::string_view detail) {
   if (hears_refusals(publish.session, publish.qos) ||
-      publish.session.rate_lines.take(publish.now.mono)) {
+      publish.session.error_rates().rate_lines.take(publish.now.mono)) {
     return refuse(plugin, publish, Code::rate_limited, detail);
   }
   ++plugin.counters.refused;
@@ -94,8 +94,8 @@ int refuse_now(Plugin& plugin, const Publish& publish, Code code, std::string_vi
   if (is_send && publish.qos > 0 && !publish.session.is_mqtt5()) {
     ++plugin.counters.refused;
     if (plugin.refusal_logs.take(publish.now.mono)) {
-      log_warning("event=publisher_disconnected user=" + quoted(publish.session.identity.user) +
-                  " client=" + quoted(publish.session.connection.client_id) +
+      log_warning("event=publisher_disconnected user=" + quoted(publish.session.name()) +
+                  " client=" + quoted(publish.session.client_id.view()) +
                   " code=" + std::string{to_string(code)});
     }
     return disconnect;
@@ -122,8 +122,8 @@ void reply_busy(Plugin& plugin, const Publish& publish, const DoTopic& topic) {
   }
   reply.result = ReplyFailed{Code::busy, "too much is waiting to be stored"};
   const std::string payload = encode_reply(topic.format, reply);
-  const auto wanted = response_rest(plugin.options.prefix, publish.session.identity.user,
-                                    properties.response_topic);
+  const auto wanted =
+      response_rest(plugin.options.prefix, publish.session.name(), properties.response_topic);
   const std::string suffix = wanted ? std::string{*wanted} : reply_rest(topic.format, reply.id);
   Outlet::Item item{.suffix = suffix, .payload = payload, .qos = 1};
   if (wanted && properties.correlation_data) item.correlation_data = &*properties.correlation_data;
@@ -166,7 +166,7 @@ int on_too_large(Plugin& plugin, Publish publish) {
 }
 
 int take(Plugin& plugin, const Publish& publish) {
-  if (!publish.session.user->publishes.take(publish.now.mono)) {
+  if (!publish.session.user->rates(plugin.options.limits).publishes.take(publish.now.mono)) {
     ++plugin.counters.rate_limited;
     return refuse_now(plugin, publish, Code::rate_limited, "too many publishes");
   }
@@ -185,7 +185,7 @@ int take_typing(Plugin& plugin, const Publish& publish) {
   if (publish.payload != "1" && publish.payload != "0" && !publish.payload.empty()) {
     return refuse(plugin, publish, Code::bad_payload, "1, 0 or nothing");
   }
-  if (!publish.session.user->typing.take(publish.now.mono)) {
+  if (!publish.session.user->rates(plugin.options.limits).typing.take(publish.now.mono)) {
     ++plugin.counters.rate_limited;
     return drop_for_rate(plugin, publish, "too much typing");
   }
@@ -239,7 +239,7 @@ void on_will(Plugin& plugin, Session& session, const mosquitto_evt_acl_check& ev
   const std::string_view payload{static_cast<const char*>(event.payload), event.payloadlen};
   const Now now = read_clocks();
   const bool fits = payload.size() <= plugin.options.limits.text_bytes_max;
-  if (!fits || !session.user->publishes.take(now.mono)) {
+  if (!fits || !session.user->rates(plugin.options.limits).publishes.take(now.mono)) {
     ++plugin.counters.wills_dropped;
     return;
   }

@@ -27,7 +27,7 @@ std::uint8_t scope_to_publish(const ClientTopic& topic) {
 
 std::variant<ClientTopic, PublishRefusal> judge_publish(const Session& session,
                                                         const OwnTopic& topic, bool retained) {
-  if (topic.name != session.identity.user) {
+  if (topic.name != session.name()) {
     return PublishRefusal{Code::forbidden, "belongs to another user"};
   }
   if (session.is_service()) return PublishRefusal{Code::forbidden, "services send no messages"};
@@ -40,7 +40,7 @@ std::variant<ClientTopic, PublishRefusal> judge_publish(const Session& session,
     if (has_known_verb(topic.rest)) return PublishRefusal{Code::bad_payload, "malformed topic"};
     return PublishRefusal{Code::forbidden, "not a topic to publish to"};
   }
-  if ((session.identity.scope & scope_to_publish(*parsed)) == 0) {
+  if ((session.scope & scope_to_publish(*parsed)) == 0) {
     return PublishRefusal{Code::forbidden, "the token's scope does not cover it"};
   }
   return *parsed;

@@ -58,7 +58,7 @@ bool Link::open() const {
 bool Link::lets_read(const Session& session, std::string_view payload) const {
   if (is_receiver(session)) return true;
   // The one frame that tells a worker why it is not heard.
-  return !refused_.frame.empty() && session.connection.client_id == refused_.client_id &&
+  return !refused_.frame.empty() && session.client_id.view() == refused_.client_id &&
          payload == refused_.frame;
 }
 

@@ -53,7 +53,7 @@ void Outlet::to_user(const User& user, const Item& item) {
     }
     if (item.correlation_data != nullptr) properties.add_correlation_data(*item.correlation_data);
   }
-  const std::string topic = user_topic(prefix_, user.name, item.suffix);
+  const std::string topic = user_topic(prefix_, user.name.view(), item.suffix);
   if (publish(topic, item.payload, item.qos, properties.take())) {
     ++counters_.delivered;
   } else {
@@ -64,7 +64,9 @@ void Outlet::to_user(const User& user, const Item& item) {
 /// The broker has no memory for a gate, and without it something would go to the wrong ones.
 void Outlet::missed(const User& user, SessionNo only) {
   if (only == 0) {
-    for (const Session* session : user.sessions) sessions_.sync_again(session->no);
+    for (const Session* session = user.first; session != nullptr; session = session->next_of_user) {
+      sessions_.sync_again(session->no);
+    }
     return;
   }
   // More of what it lacks is on its way already, and would leave a gap: it has to come back.
@@ -78,7 +80,7 @@ void Outlet::turn_over(std::vector<link::SyncDone> sync_done, std::vector<link::
 
 void Outlet::error_line(Session& session, Code code, std::string_view topic,
                         std::string_view detail, MonoMillis now) {
-  if (!session.error_lines.take(now)) return;
+  if (!session.error_rates().lines.take(now)) return;
   std::string line{to_string(code)};
   line.append(" ").append(topic).append(" ").append(detail);
   to_user(*session.user, {.suffix = err_rest, .payload = line, .qos = 1});

@@ -81,8 +81,8 @@ void OwnersFile::append(char sort, std::string_view text) {
   broken_ = !written;
 }
 
-void OwnersFile::learn_name(std::string_view name) {
-  if (owners_.learn_name(name)) append(ClientOwners::name_line, name);
+void OwnersFile::learn_name(const SharedText& name) {
+  if (owners_.learn_name(name)) append(ClientOwners::name_line, name.view());
 }
 
 void OwnersFile::saw_foreign(std::string_view client_id, bool clean) {

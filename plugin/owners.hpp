@@ -25,7 +25,7 @@ class OwnersFile {
   ClientOwners& owners() { return owners_; }
 
   /// One of our users has shown a valid token.
-  void learn_name(std::string_view name);
+  void learn_name(const SharedText& name);
   /// One of the broker's other clients has logged in.
   /// @param clean  its session begins without a past: nothing of it need be kept
   void saw_foreign(std::string_view client_id, bool clean);

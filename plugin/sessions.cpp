@@ -20,90 +20,132 @@ SessionNo random_base() { return SessionNo{randombytes_random()} << 32U; }
 
 }  // namespace
 
-Session::Session(mosquitto* c, SessionNo n, Identity i, Connection via)
+Session::Session(mosquitto* c, SessionNo n, User& u, const Identity& identity, Connection via)
     : client{c},
+      user{&u},
+      client_id{std::move(via.client_id)},
       no{n},
-      identity{std::move(i)},
-      connection{std::move(via)},
-      error_lines{error_lines_per_s, error_lines_per_s},
-      rate_lines{1, 1} {
-  const auto named = parse_device_client_id(connection.client_id);
-  if (named && named->name == identity.user) device = named->device;
+      keep_alive_s{via.keep_alive_s},
+      protocol_version{via.protocol_version},
+      clean{via.clean} {
+  const auto named = parse_device_client_id(client_id.view());
+  is_device = named && named->name == name();
+  prove(identity);
 }
 
-bool Session::is_service() const { return (identity.scope & scope::service) != 0; }
+void Session::prove(const Identity& identity) {
+  user_id = identity.user_id;
+  scope = identity.scope;
+  expires_at = identity.expires_at;
+  generation = identity.generation;
+  bound = identity.bound;
+}
 
-User::User(std::string n, const Limits& limits)
-    : name{std::move(n)},
-      publishes{limits.publishes_per_s, limits.publish_burst},
-      typing{limits.typing_per_s, limits.typing_per_s} {}
+std::string_view Session::name() const { return user->name.view(); }
+
+std::string_view Session::device() const {
+  if (!is_device) return {};
+  return client_id.view().substr(name().size() + 1);
+}
+
+bool Session::is_service() const { return (scope & scope::service) != 0; }
+
+Session::ErrorRates& Session::error_rates() {
+  if (!error_rates_) {
+    error_rates_ =
+        std::make_unique<ErrorRates>(ErrorRates{{error_lines_per_s, error_lines_per_s}, {1, 1}});
+  }
+  return *error_rates_;
+}
+
+User::Rates& User::rates(const Limits& limits) {
+  if (!rates_made) {
+    rates_made = std::make_unique<Rates>(Rates{{limits.publishes_per_s, limits.publish_burst},
+                                               {limits.typing_per_s, limits.typing_per_s}});
+  }
+  return *rates_made;
+}
 
 Sessions::Sessions(const Limits& limits) : limits_{limits}, base_{random_base()} {}
 
-Session* Sessions::find(const mosquitto* client) {
-  const auto found = sessions_.find(client);
-  return found == sessions_.end() ? nullptr : &found->second;
-}
+Session* Sessions::find(const mosquitto* client) { return sessions_.find(client).get(); }
 
-Session* Sessions::find(SessionNo no) {
-  const auto found = by_no_.find(no);
-  return found == by_no_.end() ? nullptr : found->second;
-}
+Session* Sessions::find(SessionNo no) { return by_no_.find(no); }
 
-User* Sessions::find_user(std::string_view name) {
-  const auto found = users_.find(name);
-  return found == users_.end() ? nullptr : &found->second;
-}
+User* Sessions::find_user(std::string_view name) { return users_.find(name).get(); }
 
 Session* Sessions::find_service(std::string_view client_id) {
   const auto found = std::find_if(services_.begin(), services_.end(), [&](const Session* session) {
-    return session->active() && session->connection.client_id == client_id;
+    return session->active() && session->client_id.view() == client_id;
   });
   return found == services_.end() ? nullptr : *found;
 }
 
-User& Sessions::user(const std::string& name) {
-  return users_.try_emplace(name, name, limits_).first->second;
+User& Sessions::user(const SharedText& name) {
+  if (User* known = find_user(name.view()); known != nullptr) return *known;
+  auto made = std::make_unique<User>(name);
+  User& user = *made;
+  users_.insert(std::move(made));
+  return user;
 }
 
-Session& Sessions::login(mosquitto* client, Identity identity, Connection connection) {
+Session& Sessions::login(mosquitto* client, const Identity& identity, Connection connection) {
   forget(client);
   const SessionNo no = base_ | ++count_;
+  const std::string_view client_id = connection.client_id.view();
   User& owner = user(identity.user);
   // A former session with this id hands over or ends now; its will is looked at in this pass still.
-  for (const Session* other : owner.sessions) {
-    if (other->connection.client_id == connection.client_id && other->life == Life::dead) {
+  for (const Session* other = owner.first; other != nullptr; other = other->next_of_user) {
+    if (other->life == Life::dead && other->client_id.view() == client_id) {
       ended_.push_back(other->no);
     }
   }
-  if (connection.clean) remembered_.erase(connection.client_id);
-  Session& session =
-      sessions_.try_emplace(client, client, no, std::move(identity), std::move(connection))
-          .first->second;
-  session.user = &owner;
-  by_no_[no] = &session;
-  owner.sessions.push_back(&session);
+  if (connection.clean) {
+    if (const auto past = remembered_.find(client_id); past != remembered_.end()) {
+      remembered_.erase(past);
+    }
+  }
+  auto made = std::make_unique<Session>(client, no, owner, identity, std::move(connection));
+  Session& session = *made;
+  sessions_.insert(std::move(made));
+  by_no_.insert(&session);
+  session.next_of_user = std::exchange(owner.first, &session);
   ++owner.known;
   if (session.is_service()) services_.push_back(&session);
-  watch_expiry(session);
   fresh_.push_back(no);
   ++live_;
+  watch_expiry(session);
   recount(owner);
   return session;
 }
 
-void Sessions::watch_expiry(const Session& session) {
-  if (session.identity.expires_at != 0) expiries_.emplace(session.identity.expires_at, session.no);
+/// One that is not in the list any more stays out.
+void Sessions::leave(User& user, const Session& session) {
+  for (Session** at = &user.first; *at != nullptr; at = &(*at)->next_of_user) {
+    if (*at != &session) continue;
+    *at = session.next_of_user;
+    return;
+  }
 }
 
-void Sessions::unwatch_expiry(const Session& session) {
-  expiries_.erase({session.identity.expires_at, session.no});
+void Sessions::watch_expiry(const Session& session) {
+  if (session.expires_at == 0) return;
+  // Those that ended are thrown out when they are as many as the others.
+  if (expiries_.size() > 2 * live_ + 1'000) {
+    std::erase_if(expiries_, [this](const Expiry& expiry) {
+      const Session* known = find(base_ | expiry.count);
+      return known == nullptr || known->life == Life::dead || known->expires_at != expiry.at;
+    });
+    std::make_heap(expiries_.begin(), expiries_.end(), later);
+  }
+  expiries_.push_back({session.expires_at, static_cast<std::uint32_t>(session.no)});
+  std::push_heap(expiries_.begin(), expiries_.end(), later);
 }
 
 void Sessions::renew(Session& session, const Identity& identity) {
-  unwatch_expiry(session);
-  session.identity = identity;
-  if (session.life != Life::dead) watch_expiry(session);
+  const bool moved = session.expires_at != identity.expires_at;
+  session.prove(identity);
+  if (moved && session.life != Life::dead) watch_expiry(session);
 }
 
 void Sessions::disconnect(Session& session) {
@@ -112,7 +154,6 @@ void Sessions::disconnect(Session& session) {
   session.announced = false;
   if (session.may_resume()) remember(session);
   session.life = Life::dead;
-  unwatch_expiry(session);
   std::erase(services_, &session);
   --live_;
   // A clean session of MQTT 3.1.1 has nothing but its will, which is looked at before the next
@@ -123,7 +164,7 @@ void Sessions::disconnect(Session& session) {
     dead_order_.push_back(session.no);
   }
   // Kept for its will only: many of them must not slow down what walks over the user's sessions.
-  if (!session.may_resume()) std::erase(session.user->sessions, &session);
+  if (!session.may_resume()) leave(*session.user, session);
   recount(*session.user);
 }
 
@@ -136,14 +177,14 @@ void Sessions::forget(const mosquitto* client) {
 
 void Sessions::remove(Session& session) {
   User& owner = *session.user;
-  std::erase(owner.sessions, &session);
-  by_no_.erase(session.no);
+  leave(owner, session);
+  by_no_.extract(session.no);
   if (--owner.known == 0) {
-    owner.idle_since = read_clocks().mono;
-    idle_users_.emplace_back(owner.idle_since, owner.name);
+    owner.idle_no = ++idle_count_;
+    idle_users_.push_back({read_clocks().mono, owner.name, owner.idle_no});
   }
   recount(owner);
-  sessions_.erase(session.client);
+  sessions_.extract(session.client);
 }
 
 void Sessions::doom(Session& session) {
@@ -154,25 +195,27 @@ void Sessions::doom(Session& session) {
 }
 
 void Sessions::recount(User& user) {
-  user.feeds = 0;
-  user.has_mqtt5 = false;
-  for (const Session* session : user.sessions) {
+  std::uint32_t feeds = 0;
+  bool has_mqtt5 = false;
+  for (const Session* session = user.first; session != nullptr; session = session->next_of_user) {
     if (session->active()) {
-      user.feeds |= session->feeds.mask();
-      user.has_mqtt5 = user.has_mqtt5 || session->is_mqtt5();
+      feeds |= session->feeds.mask();
+      has_mqtt5 = has_mqtt5 || session->is_mqtt5();
     } else if (!session->doomed && session->may_resume()) {
-      user.feeds |= session->feeds.mask() & kept_while_away;
-      user.has_mqtt5 = user.has_mqtt5 || session->is_mqtt5();
+      feeds |= session->feeds.mask() & kept_while_away;
+      has_mqtt5 = has_mqtt5 || session->is_mqtt5();
     }
   }
+  user.feeds = feeds;
+  user.has_mqtt5 = has_mqtt5;
 }
 
-void Sessions::subscribe(Session& session, std::string_view filter, const FilterGrant& grant) {
-  on_change(session, session.feeds.add(filter, grant));
+void Sessions::subscribe(Session& session, const FilterGrant& grant) {
+  on_change(session, session.feeds.add(grant));
 }
 
-void Sessions::unsubscribe(Session& session, std::string_view filter) {
-  on_change(session, session.feeds.remove(filter));
+void Sessions::unsubscribe(Session& session, std::string_view rest) {
+  on_change(session, session.feeds.remove(rest));
 }
 
 void Sessions::on_change(Session& session, SessionFeeds::Change change) {
@@ -217,8 +260,8 @@ void Sessions::sync_again(SessionNo no) {
 
 void Sessions::remember(Session& session) {
   if (session.feeds.mask() == 0) return;
-  const std::string& id = session.connection.client_id;
-  remembered_[id] = {session.identity.user, session.feeds, session.no};
+  const std::string id{session.client_id.view()};
+  remembered_[id] = {session.user->name, session.feeds, session.no};
   remembered_order_.emplace_back(session.no, id);
   while (remembered_order_.size() > remembered_max) {
     const auto& [of, oldest] = remembered_order_.front();
@@ -229,12 +272,12 @@ void Sessions::remember(Session& session) {
 }
 
 void Sessions::resume(Session& session) {
-  if (session.device.empty() || session.connection.clean) return;
+  if (!session.is_device || session.clean) return;
   // What it subscribed in this connection is counted by the broker too.
   const int kept = mosquitto_client_sub_count(session.client);
-  const auto known = remembered_.extract(session.connection.client_id);
+  const auto known = remembered_.extract(std::string{session.client_id.view()});
   if (kept <= 0 || static_cast<std::size_t>(kept) <= session.feeds.filters()) return;
-  if (!known.empty() && known.mapped().user == session.identity.user) {
+  if (!known.empty() && known.mapped().user.view() == session.name()) {
     on_change(session, session.feeds.adopt(known.mapped().feeds));
   } else {
     on_change(session, session.feeds.assume_all());
@@ -259,11 +302,11 @@ void Sessions::tick(MonoMillis now) {
   // A user's limits are kept until they would be full again.
   const std::int64_t full_after_ms =
       (std::int64_t{limits_.publish_burst} / limits_.publishes_per_s + 1) * 1'000;
-  while (!idle_users_.empty() && now.value - idle_users_.front().first.value >= full_after_ms) {
-    const auto found = users_.find(idle_users_.front().second);
-    if (found != users_.end() && found->second.known == 0 &&
-        found->second.idle_since == idle_users_.front().first) {
-      users_.erase(found);
+  while (!idle_users_.empty() && now.value - idle_users_.front().since.value >= full_after_ms) {
+    const IdleUser& idle = idle_users_.front();
+    const User* user = find_user(idle.name.view());
+    if (user != nullptr && user->known == 0 && user->idle_no == idle.no) {
+      users_.extract(idle.name.view());
     }
     idle_users_.pop_front();
   }
@@ -271,10 +314,12 @@ void Sessions::tick(MonoMillis now) {
 
 std::size_t Sessions::expire(std::int64_t now_s) {
   std::size_t count = 0;
-  while (!expiries_.empty() && expiries_.begin()->first <= now_s) {
-    Session* session = find(expiries_.begin()->second);
-    expiries_.erase(expiries_.begin());
-    if (session == nullptr || !session->active()) continue;
+  while (!expiries_.empty() && expiries_.front().at <= now_s) {
+    const Expiry next = expiries_.front();
+    std::pop_heap(expiries_.begin(), expiries_.end(), later);
+    expiries_.pop_back();
+    Session* session = find(base_ | next.count);
+    if (session == nullptr || !session->active() || session->expires_at != next.at) continue;
     doom(*session);
     ++count;
   }
@@ -284,20 +329,21 @@ std::size_t Sessions::expire(std::int64_t now_s) {
 link::Session Sessions::describe(const Session& session) const {
   link::Session told;
   told.session_no = session.no;
-  told.user = session.identity.user;
-  told.user_id = session.identity.user_id;
-  told.client_id = session.connection.client_id;
-  told.device = session.device;
-  told.feeds = session.feeds.mask();
-  told.inbox_all = session.feeds.inbox_all();
-  told.inbox_convs = session.feeds.inbox_convs();
-  told.keep_alive_s = session.connection.keep_alive_s;
-  told.protocol_version = static_cast<std::uint32_t>(session.connection.protocol_version);
+  told.user = session.name();
+  told.user_id = session.user_id;
+  told.client_id = session.client_id.view();
+  told.device = session.device();
+  auto sum = session.feeds.sum();
+  told.feeds = sum.feeds;
+  told.inbox_all = sum.inbox_all;
+  told.inbox_convs = std::move(sum.convs);
+  told.state_filters = std::move(sum.states);
+  told.keep_alive_s = session.keep_alive_s;
+  told.protocol_version = session.protocol_version;
   told.syncing = session.syncing;
   told.sync_no = session.sync_no;
   told.hold_no = session.hold_no;
-  told.scope = session.identity.scope;
-  told.state_filters = session.feeds.states();
+  told.scope = session.scope;
   return told;
 }
 
@@ -311,7 +357,8 @@ std::vector<link::SessionChange> Sessions::take_changes() {
     if (session->feeds.mask() != 0) {
       session->announced = true;
       changes.emplace_back(describe(*session));
-    } else if (std::exchange(session->announced, false)) {
+    } else if (session->announced) {
+      session->announced = false;
       changes.emplace_back(link::SessionDown{no});
     }
   }
@@ -320,11 +367,11 @@ std::vector<link::SessionChange> Sessions::take_changes() {
 
 std::vector<link::SessionChange> Sessions::snapshot() {
   std::vector<link::SessionChange> all;
-  for (auto& [client, session] : sessions_) {
-    if (session.life == Life::dead || session.feeds.mask() == 0) continue;
-    session.announced = true;
-    all.emplace_back(describe(session));
-  }
+  sessions_.for_each([&](const std::unique_ptr<Session>& session) {
+    if (session->life == Life::dead || session->feeds.mask() == 0) return;
+    session->announced = true;
+    all.emplace_back(describe(*session));
+  });
   return all;
 }
 

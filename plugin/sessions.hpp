@@ -7,25 +7,26 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <optional>
-#include <set>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "core/flat_index.hpp"
 #include "core/ids.hpp"
 #include "core/limits.hpp"
 #include "core/link.hpp"
 #include "core/rate.hpp"
 #include "core/session_feeds.hpp"
+#include "core/shared_text.hpp"
 
 namespace parley::plugin {
 
 struct User;
 
-enum class Life {
+enum class Life : std::uint8_t {
   fresh,  // logged in since the last tick: the broker may still be giving it a former session's
           // past
   live,
@@ -34,7 +35,7 @@ enum class Life {
 
 /// What a token proved.
 struct Identity {
-  std::string user;
+  SharedText user;
   UserId user_id;  // 0 for a service
   std::uint8_t scope = 0;
   std::uint32_t expires_at = 0;  // unix seconds, 0 = never
@@ -43,58 +44,86 @@ struct Identity {
 };
 
 struct Connection {
-  std::string client_id;
+  SharedText client_id;
   bool clean = true;  // MQTT 3.1.1 clean session, MQTT 5 clean start
-  int protocol_version = 4;
-  std::uint32_t keep_alive_s = 0;
+  std::uint8_t protocol_version = 4;
+  std::uint16_t keep_alive_s = 0;
 };
 
+/// One of our users' connections. There are very many, and most do nothing: what only a few need is
+/// made when they need it, and nothing is kept that can be told from the rest.
 struct Session {
-  Session(mosquitto* c, SessionNo n, Identity i, Connection via);
+  Session(mosquitto* c, SessionNo n, User& u, const Identity& identity, Connection via);
+
+  /// Makes this what the connection has proved.
+  void prove(const Identity& identity);
 
   mosquitto* client;  // never read through after it is dead
+  User* user;
+  Session* next_of_user = nullptr;
+  SharedText client_id;
   SessionNo no;
-  Identity identity;
-  Connection connection;
-  std::string device;  // empty: not a named device
-  /// Of its device when it logged in: with a higher one the device has been removed or revoked.
-  /// Nothing: it has none.
-  std::optional<std::uint32_t> device_generation;
-  User* user = nullptr;
-  Life life = Life::fresh;
-  bool doomed = false;  // it has to go (see doom): nothing is allowed until it is gone
+  UserId user_id;  // 0 for a service
   SessionFeeds feeds;
-  bool syncing = false;       // contents wait until the worker has sent what it missed
-  std::uint32_t sync_no = 0;  // how often that was; an answer to an earlier time does not count
+  std::uint32_t expires_at = 0;  // unix seconds, 0 = never
+  std::uint32_t generation = 0;  // of its token
+  /// Of its device when it logged in: with a higher one the device has been removed or revoked.
+  /// Without meaning unless has_device_generation.
+  std::uint32_t device_generation = 0;
+  std::uint32_t sync_no = 0;  // how often it had to be brought up to date; an answer to an earlier
+                              // time does not count
   std::uint32_t hold_no = 0;  // the last time that the worker asked for it
-  bool announced = false;     // the worker knows of it
-  bool changed = false;       // the worker is to be told at the tick
-  bool sees_inbound = false;  // a service's subscriptions to the link's topics
-  bool sees_fence = false;
-  TokenBucket error_lines;
-  TokenBucket rate_lines;  // those of them that say that something was dropped for the rate
+  std::uint16_t keep_alive_s;
+  std::uint8_t protocol_version;
+  std::uint8_t scope = 0;
+  Life life = Life::fresh;
+  bool clean : 1;          // MQTT 3.1.1 clean session, MQTT 5 clean start
+  bool bound : 1 = false;  // its token is good for this client id only
+  bool is_device : 1;      // a named device
+  bool has_device_generation : 1 = false;
+  bool doomed : 1 = false;        // it has to go (see doom): nothing is allowed until it is gone
+  bool syncing : 1 = false;       // contents wait until the worker has sent what it missed
+  bool announced : 1 = false;     // the worker knows of it
+  bool changed : 1 = false;       // the worker is to be told at the tick
+  bool sees_inbound : 1 = false;  // a service's subscriptions to the link's topics
+  bool sees_fence : 1 = false;
 
+  [[nodiscard]] std::string_view name() const;    // of its user
+  [[nodiscard]] std::string_view device() const;  // empty: not a named device
   [[nodiscard]] bool is_service() const;
-  [[nodiscard]] bool is_mqtt5() const { return connection.protocol_version >= 5; }
+  [[nodiscard]] bool is_mqtt5() const { return protocol_version >= 5; }
   /// May it do anything at all.
   [[nodiscard]] bool active() const { return life != Life::dead && !doomed; }
   /// A past that comes back: what was queued for it while it was away reaches it.
-  [[nodiscard]] bool may_resume() const {
-    return !device.empty() && (!connection.clean || is_mqtt5());
-  }
+  [[nodiscard]] bool may_resume() const { return is_device && (!clean || is_mqtt5()); }
+
+  /// Lines on `err`.
+  struct ErrorRates {
+    TokenBucket lines;
+    TokenBucket rate_lines;  // those of them that say that something was dropped for the rate
+  };
+  ErrorRates& error_rates();
+
+ private:
+  std::unique_ptr<ErrorRates> error_rates_;  // null: full
 };
 
 struct User {
-  User(std::string n, const Limits& limits);
+  explicit User(SharedText n) : name{std::move(n)} {}
 
-  std::string name;
-  std::vector<Session*> sessions;  // without the dead ones that nothing can reach any more
-  std::size_t known = 0;           // with them: they refer to this user
-  std::uint32_t feeds = 0;         // that any session of his could be given now
-  bool has_mqtt5 = false;          // among the live ones
-  TokenBucket publishes;
-  TokenBucket typing;
-  MonoMillis idle_since;
+  struct Rates {
+    TokenBucket publishes;
+    TokenBucket typing;
+  };
+  Rates& rates(const Limits& limits);
+
+  SharedText name;
+  Session* first = nullptr;           // of a list, without the dead that nothing can reach any more
+  std::unique_ptr<Rates> rates_made;  // null: full
+  std::uint32_t feeds = 0;            // that any session of his could be given now
+  std::uint32_t known = 0;            // sessions that refer to this user, with the dead
+  std::uint32_t idle_no = 0;          // of the last time that there were none any more
+  bool has_mqtt5 = false;             // among the live ones
 };
 
 class Sessions {
@@ -112,7 +141,7 @@ class Sessions {
   [[nodiscard]] Session* find_service(std::string_view client_id);
 
   /// A valid login. Whatever was known under this pointer is void.
-  Session& login(mosquitto* client, Identity identity, Connection connection);
+  Session& login(mosquitto* client, const Identity& identity, Connection connection);
   /// A check of a known connection came to this.
   void renew(Session& session, const Identity& identity);
   /// The connection is gone. Its entry stays, dead.
@@ -123,8 +152,9 @@ class Sessions {
   /// disconnected at the tick.
   void doom(Session& session);
 
-  void subscribe(Session& session, std::string_view filter, const FilterGrant& grant);
-  void unsubscribe(Session& session, std::string_view filter);
+  void subscribe(Session& session, const FilterGrant& grant);
+  /// @param rest  the filter behind "<prefix>/u/<me>/"
+  void unsubscribe(Session& session, std::string_view rest);
   /// It has caught up.
   void sync_done(const link::SyncDone& done);
   /// The worker is going to bring it up to date again.
@@ -161,15 +191,37 @@ class Sessions {
     }
   };
   struct Remembered {
-    std::string user;
+    SharedText user;
     SessionFeeds feeds;
     SessionNo of = 0;
   };
-  using Expiry = std::pair<std::uint32_t, SessionNo>;
+  struct ClientOf {
+    const mosquitto* operator()(const std::unique_ptr<Session>& session) const {
+      return session->client;
+    }
+  };
+  struct NoOf {
+    SessionNo operator()(const Session* session) const { return session->no; }
+  };
+  struct NameOf {
+    std::string_view operator()(const std::unique_ptr<User>& user) const {
+      return user->name.view();
+    }
+  };
+  struct IdleUser {
+    MonoMillis since;
+    SharedText name;
+    std::uint32_t no;
+  };
+  struct Expiry {
+    std::uint32_t at;     // unix seconds
+    std::uint32_t count;  // of the session's number
+  };
+  static bool later(const Expiry& one, const Expiry& other) { return one.at > other.at; }
 
-  User& user(const std::string& name);
+  User& user(const SharedText& name);
   void watch_expiry(const Session& session);
-  void unwatch_expiry(const Session& session);
+  static void leave(User& user, const Session& session);
   void remove(Session& session);
   void recount(User& user);
   static void begin_sync(Session& session);
@@ -183,9 +235,9 @@ class Sessions {
   const SessionNo base_;  // numbers of this start; the next start has others
   std::uint32_t count_ = 0;
   std::size_t live_ = 0;
-  std::unordered_map<const mosquitto*, Session> sessions_;
-  std::unordered_map<SessionNo, Session*> by_no_;
-  std::unordered_map<std::string, User, Hash, std::equal_to<>> users_;
+  FlatIndex<std::unique_ptr<Session>, ClientOf> sessions_;
+  FlatIndex<Session*, NoOf> by_no_;
+  FlatIndex<std::unique_ptr<User>, NameOf> users_;
   std::unordered_map<std::string, Remembered, Hash, std::equal_to<>> remembered_;  // by client id
   std::deque<std::pair<SessionNo, std::string>> remembered_order_;  // may hold forgotten ones
   std::vector<SessionNo> fresh_;
@@ -195,18 +247,19 @@ class Sessions {
   std::vector<link::SessionChange> downs_;
   std::vector<SessionNo> doomed_;
   std::vector<Session*> services_;
-  std::set<Expiry> expiries_;  // of those that are not dead
-  std::deque<std::pair<MonoMillis, std::string>> idle_users_;
+  std::vector<Expiry> expiries_;  // a heap, the next one first; may hold ended and renewed ones
+  std::deque<IdleUser> idle_users_;
+  std::uint32_t idle_count_ = 0;
 };
 
 template <class Good>
 std::size_t Sessions::doom_unless(Good&& good) {
   std::size_t count = 0;
-  for (auto& [client, session] : sessions_) {
-    if (session.life == Life::dead || session.doomed || good(session)) continue;
-    doom(session);
+  sessions_.for_each([&](const std::unique_ptr<Session>& session) {
+    if (!session->active() || good(*session)) return;
+    doom(*session);
     ++count;
-  }
+  });
   return count;
 }
 

@@ -31,8 +31,8 @@ void kick(Plugin& plugin) {
     if (session == nullptr || session->life == Life::dead) continue;
     // Another connection took the id already: this one ends by itself, and the id is the other's.
     if (!plugin.owners.is_latest(session->client)) continue;
-    const std::string id = session->connection.client_id;
-    log_info("event=kicked user=" + quoted(session->identity.user) + " client=" + quoted(id));
+    const std::string id{session->client_id.view()};
+    log_info("event=kicked user=" + quoted(session->name()) + " client=" + quoted(id));
     ++plugin.counters.kicked;
     plugin.kicking = true;
     mosquitto_kick_client_by_clientid(id.c_str(), false);

@@ -19,8 +19,8 @@ const void* const third = &connections[2];
 
 TEST_CASE("client_owners: what our users may call themselves") {
   ClientOwners owners;
-  owners.hold(first, "lathe", "");
-  owners.hold(second, "shell", "bob");
+  owners.hold(first, SharedText{"lathe"}, SharedText{""});
+  owners.hold(second, SharedText{"shell"}, SharedText{"bob"});
   owners.learn_foreign_session("logger");
   struct Row {
     std::string_view client_id;
@@ -47,8 +47,8 @@ TEST_CASE("client_owners: what our users may call themselves") {
 
 TEST_CASE("client_owners: what the broker's other clients may call themselves") {
   ClientOwners owners;
-  owners.hold(first, "shell", "bob");
-  owners.learn_name("bob");
+  owners.hold(first, SharedText{"shell"}, SharedText{"bob"});
+  owners.learn_name(SharedText{"bob"});
   CHECK(owners.judge_foreign("shell", third) == Objection::held_by_another);
   CHECK_FALSE(owners.judge_foreign("shell", first).has_value());
   CHECK(owners.judge_foreign("bob.phone", third) == Objection::device_of_another);
@@ -57,15 +57,16 @@ TEST_CASE("client_owners: what the broker's other clients may call themselves") 
   CHECK_FALSE(owners.judge_foreign("lathe", third).has_value());
   // Who was there first stays.
   owners.learn_foreign_session("carol.pad");
-  owners.learn_name("carol");
+  owners.learn_name(SharedText{"carol"});
   CHECK_FALSE(owners.judge_foreign("carol.pad", third).has_value());
   CHECK(owners.judge_user("carol", "carol.pad", true, third) == Objection::foreign_session);
 }
 
 TEST_CASE("client_owners: a takeover and a failed try leave the right one holding the id") {
   ClientOwners owners;
-  owners.hold(first, "lathe", "");
-  owners.hold(second, "lathe", "");  // takes over, or will be refused by the broker
+  owners.hold(first, SharedText{"lathe"}, SharedText{""});
+  owners.hold(second, SharedText{"lathe"},
+              SharedText{""});  // takes over, or will be refused by the broker
   CHECK(owners.is_latest(second));
   CHECK_FALSE(owners.is_latest(first));
   owners.let_go(second);
@@ -75,16 +76,16 @@ TEST_CASE("client_owners: a takeover and a failed try leave the right one holdin
   owners.let_go(first);
   CHECK_FALSE(owners.judge_user("alice", "lathe", true, third).has_value());
   CHECK(owners.held_by(first).empty());
-  owners.hold(first, "a", "x");
-  owners.hold(first, "b", "x");  // the pointer is used again
+  owners.hold(first, SharedText{"a"}, SharedText{"x"});
+  owners.hold(first, SharedText{"b"}, SharedText{"x"});  // the pointer is used again
   CHECK(owners.held_by(first) == "b");
   CHECK_FALSE(owners.judge_foreign("a", third).has_value());
 }
 
 TEST_CASE("client_owners: lines bring the lasting part back; damaged ones are left out") {
   ClientOwners owners;
-  CHECK(owners.learn_name("alice"));
-  CHECK_FALSE(owners.learn_name("alice"));
+  CHECK(owners.learn_name(SharedText{"alice"}));
+  CHECK_FALSE(owners.learn_name(SharedText{"alice"}));
   const std::string odd = "odd id\n%\"\xFF ";
   CHECK(owners.learn_foreign_session(odd));
   CHECK_FALSE(owners.learn_foreign_session(odd));

@@ -156,10 +156,18 @@ Outcome<Figures> bench_connect(Bench& bench) {
   const auto users =
       bench.users("m", std::max(bench.options().connections, bench.options().logins));
   if (!users) return failed(users.error());
-  const Sort other{
-      "other", bench.bare_where(), bench.bare_broker(),
-      [&](std::size_t i) { return bench.foreign_login("bench-idle-" + std::to_string(i)); },
-      [](std::size_t i) { return "bench/idle/" + std::to_string(i); }};
+  // What the broker keeps of a client grows with what the client says of itself, and above all with
+  // the levels of its filter that nobody else has. So without the plugin it is told the very same.
+  const bool same_clients = bench.options().bare_port != 0 && bench.options().relay_user.empty();
+  const auto other_login = [&](std::size_t i) {
+    const auto as_user = bench.login((*users)[i]);
+    return same_clients ? as_user : bench.foreign_login("other-" + (*users)[i].name);
+  };
+  const auto other_filter = [&](std::size_t i) {
+    return same_clients ? bench.topic((*users)[i], "inbox/+")
+                        : "bench/" + (*users)[i].name + "/inbox/+";
+  };
+  const Sort other{"other", bench.bare_where(), bench.bare_broker(), other_login, other_filter};
   const Sort user{"user", bench.where(), bench.server().broker,
                   [&](std::size_t i) { return bench.login((*users)[i]); },
                   [&](std::size_t i) { return bench.topic((*users)[i], "inbox/+"); }};
