@@ -49,12 +49,32 @@ LEFT JOIN LATERAL (
 ORDER BY s.conversation_id, x.seq)sql"};
 
 const PgStatement index_messages_statement{
-    "index_messages", "SELECT index_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
+    "index_messages",
+    "SELECT index_messages($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"};
 
 const PgStatement search_messages_statement{"search_messages",
                                             "SELECT * FROM search_messages($1, $2, $3, $4, $5)"};
 const PgStatement mentions_of_statement{
     "mentions_of", "SELECT * FROM mentions_of($1, NULLIF($2::text, '')::timestamptz, $3)"};
+
+/// Messages that follow each other in a conversation, from the first to the last: created_at rises
+/// with seq.
+struct Stretches {
+  std::vector<std::int64_t> of, from_seq, to_seq;
+  std::vector<std::string> from_at, to_at;
+
+  void add(std::int64_t conversation, const IndexWork::Item& item) {
+    if (of.empty() || of.back() != conversation || to_seq.back() + 1 != item.seq) {
+      of.push_back(conversation);
+      from_seq.push_back(item.seq);
+      from_at.push_back(item.created_at);
+      to_seq.emplace_back();
+      to_at.emplace_back();
+    }
+    to_seq.back() = item.seq;
+    to_at.back() = item.created_at;
+  }
+};
 
 }  // namespace
 
@@ -108,8 +128,9 @@ std::vector<IndexWork> index_work_of(const PgRows& rows) {
 
 PgQuery index_messages(const std::string& configuration, const std::vector<IndexWork>& work,
                        const std::vector<std::vector<std::vector<std::string>>>& mentions) {
-  std::vector<std::int64_t> docs_of, docs_seq, names_of, names_seq, done_of, done_seq, done_rev;
-  std::vector<std::string> docs_at, names_at, names;
+  Stretches in;
+  std::vector<std::int64_t> names_of, names_seq, done_of, done_seq, done_rev;
+  std::vector<std::string> names_at, names;
   for (std::size_t i = 0; i < work.size(); ++i) {
     const auto id = work[i].conversation.value;
     done_of.push_back(id);
@@ -117,9 +138,7 @@ PgQuery index_messages(const std::string& configuration, const std::vector<Index
     done_rev.push_back(work[i].to_rev);
     for (std::size_t j = 0; j < work[i].items.size(); ++j) {
       const auto& item = work[i].items[j];
-      docs_of.push_back(id);
-      docs_seq.push_back(item.seq);
-      docs_at.push_back(item.created_at);
+      in.add(id, item);
       for (const auto& name : mentions[i][j]) {
         names_of.push_back(id);
         names_seq.push_back(item.seq);
@@ -129,7 +148,8 @@ PgQuery index_messages(const std::string& configuration, const std::vector<Index
     }
   }
   PgParams params;
-  params.text(configuration).int8s(docs_of).int8s(docs_seq).texts(docs_at);
+  params.text(configuration).int8s(in.of).int8s(in.from_seq).int8s(in.to_seq);
+  params.texts(in.from_at).texts(in.to_at);
   params.int8s(names_of).int8s(names_seq).texts(names_at).texts(names);
   params.int8s(done_of).int8s(done_seq).int8s(done_rev);
   return {&index_messages_statement, std::move(params)};

@@ -47,35 +47,50 @@ LANGUAGE sql AS $$ SELECT pg_advisory_xact_lock(hashtextextended('parley/search'
 CREATE FUNCTION searched(body text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$ SELECT left(body, 65536) $$;
 
--- Indexes these messages anew (docs_…), with these names mentioned in them (names_…), and says how far that is. Whoever is no member
--- is not mentioned: nobody fills another one's list from a room that this one never was in. What is about to
--- expire is left out: the sweeper may be at it right now. Times are texts, as nothing else keeps their microseconds.
-CREATE FUNCTION index_messages(configuration text, docs_of bigint[], docs_seq bigint[], docs_at text[],
-                               names_of bigint[], names_seq bigint[], names_at text[], names text[],
+-- Indexes anew the messages of these stretches of conversations (in_…: from from_seq to to_seq, stored from from_at to to_at), with these
+-- names mentioned in them (names_…), and says how far that is (done_…). Whoever is no member is not mentioned: nobody fills another
+-- one's list from a room that this one never was in. What is about to expire is left out: the sweeper may be at it right now. Times
+-- are texts, as nothing else keeps their microseconds.
+-- Everything is looked for stretch by stretch by its key (OFFSET 0, and nothing is read from end to end), as the plan is kept for long,
+-- and the tables that it was made for were small: else each step reads all messages there are. What was there before goes by
+-- stretches, too: mostly there is nothing, and that is known from one look at the index, not from one for each message.
+CREATE FUNCTION index_messages(configuration text, in_of bigint[], in_from_seq bigint[], in_to_seq bigint[], in_from_at text[],
+                               in_to_at text[], names_of bigint[], names_seq bigint[], names_at text[], names text[],
                                done_of bigint[], done_seq bigint[], done_rev bigint[])
-RETURNS void LANGUAGE plpgsql AS $$
+RETURNS void LANGUAGE plpgsql SET enable_seqscan = off AS $$
+DECLARE
+  known regconfig := configuration::regconfig;
 BEGIN
   PERFORM lock_search();
-  -- One by one by their key (OFFSET 0), whatever the statistics of a young table say: joined the other way round it is quadratic.
   DELETE FROM search_documents d WHERE d.ctid = ANY (ARRAY(
-    SELECT k.ctid FROM unnest(docs_of, docs_seq) AS i(c, s)
-    CROSS JOIN LATERAL (SELECT o.ctid FROM search_documents o WHERE o.conversation_id = i.c AND o.seq = i.s OFFSET 0) AS k));
+    SELECT k.ctid FROM unnest(in_of, in_from_seq, in_to_seq) AS i(c, from_seq, to_seq)
+    CROSS JOIN LATERAL (SELECT o.ctid FROM search_documents o
+                        WHERE o.conversation_id = i.c AND o.seq >= i.from_seq AND o.seq <= i.to_seq OFFSET 0) AS k));
   DELETE FROM mentions m WHERE m.ctid = ANY (ARRAY(
-    SELECT k.ctid FROM unnest(docs_of, docs_seq) AS i(c, s)
-    CROSS JOIN LATERAL (SELECT o.ctid FROM mentions o WHERE o.conversation_id = i.c AND o.seq = i.s OFFSET 0) AS k));
+    SELECT k.ctid FROM unnest(in_of, in_from_seq, in_to_seq) AS i(c, from_seq, to_seq)
+    CROSS JOIN LATERAL (SELECT o.ctid FROM mentions o
+                        WHERE o.conversation_id = i.c AND o.seq >= i.from_seq AND o.seq <= i.to_seq OFFSET 0) AS k));
   INSERT INTO search_documents
-  SELECT x.conversation_id, x.seq, x.created_at, to_tsvector(configuration::regconfig, searched(x.body))
-  FROM unnest(docs_of, docs_seq, docs_at) AS i(c, s, t)
-  JOIN messages x ON x.conversation_id = i.c AND x.seq = i.s AND x.created_at = i.t::timestamptz
-  WHERE NOT x.deleted AND x.kind <> 'system' AND x.body <> ''
-    AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp() + interval '30 seconds');
-  INSERT INTO mentions
-  SELECT DISTINCT x.conversation_id, x.seq, n.id, x.received_at, x.created_at
-  FROM unnest(names_of, names_seq, names_at, names) AS i(c, s, t, name)
-  JOIN messages x ON x.conversation_id = i.c AND x.seq = i.s AND x.created_at = i.t::timestamptz
-  JOIN names n ON n.name = i.name AND n.kind = 'user' AND n.retired_at IS NULL
-  JOIN members m ON m.conversation_id = x.conversation_id AND m.user_id = n.id
-  WHERE NOT x.deleted AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp() + interval '30 seconds');
+  SELECT i.c, x.seq, x.created_at, to_tsvector(known, searched(x.body))
+  FROM unnest(in_of, in_from_seq, in_to_seq, in_from_at, in_to_at) AS i(c, from_seq, to_seq, from_at, to_at)
+  CROSS JOIN LATERAL (
+    SELECT m.seq, m.created_at, m.body FROM messages m
+    WHERE m.conversation_id = i.c AND m.seq >= i.from_seq AND m.seq <= i.to_seq
+      AND m.created_at >= i.from_at::timestamptz AND m.created_at <= i.to_at::timestamptz
+      AND NOT m.deleted AND m.kind <> 'system' AND m.body <> ''
+      AND (m.expires_at IS NULL OR m.expires_at > clock_timestamp() + interval '30 seconds') OFFSET 0) AS x;
+  IF cardinality(names_of) > 0 THEN
+    INSERT INTO mentions
+    SELECT DISTINCT i.c, i.s, n.id, x.received_at, x.created_at
+    FROM unnest(names_of, names_seq, names_at, names) AS i(c, s, t, name)
+    CROSS JOIN LATERAL (
+      SELECT m.received_at, m.created_at FROM messages m
+      WHERE m.conversation_id = i.c AND m.seq = i.s AND m.created_at = i.t::timestamptz
+        AND NOT m.deleted AND (m.expires_at IS NULL OR m.expires_at > clock_timestamp() + interval '30 seconds') OFFSET 0) AS x
+    CROSS JOIN LATERAL (
+      SELECT k.id FROM names k WHERE k.name = i.name AND k.kind = 'user' AND k.retired_at IS NULL OFFSET 0) AS n
+    CROSS JOIN LATERAL (SELECT FROM members k WHERE k.conversation_id = i.c AND k.user_id = n.id OFFSET 0) AS there;
+  END IF;
   INSERT INTO search_positions AS p
   SELECT i.c, i.s, i.r, configuration FROM unnest(done_of, done_seq, done_rev) AS i(c, s, r) ORDER BY i.c
   ON CONFLICT (conversation_id) DO UPDATE SET seq = EXCLUDED.seq, rev = EXCLUDED.rev, configuration = EXCLUDED.configuration;

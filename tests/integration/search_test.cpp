@@ -367,3 +367,30 @@ TEST_CASE("search: goes by the index, however much there is") {
   CHECK(all.find("search_words") != std::string::npos);
   CHECK(texts(find(alice, "something")) == Texts{"something rare"});
 }
+
+TEST_CASE("search: what a step of the index costs does not grow with what there is") {
+  Library library;
+  auto& database = library.instance.database();
+  // Planned once, while there is next to nothing, as the worker does.
+  database.query("SET plan_cache_mode = force_generic_plan");
+  const auto step = [&](const std::string& in, const std::string& names) {
+    database.query("SELECT index_messages('simple', " + in + ", " + names +
+                   ", '{1001}', '{1}', '{1}')");
+  };
+  step("'{}', '{}', '{}', '{}', '{}'", "'{}', '{}', '{}', '{}'");
+  step("'{1001}', '{1}', '{1}', '{now}', '{now}'", "'{1001}', '{1}', '{now}', '{bob}'");
+  database.query(
+      "INSERT INTO messages (conversation_id, seq, rev, sender_id, received_at, created_at,"
+      " origin_spool, ingest_no, request_key, request_hash, kind, body)"
+      " SELECT 1001 + n % 50, 1 + n / 50, 1 + n / 50, 1, now(), date_trunc('day', now()), 1, n,"
+      " sha256(n::text::bytea), '', 'text', 'word ' || n FROM generate_series(0, 19999) AS n");
+  database.query(
+      "INSERT INTO search_documents SELECT 2000, n, now(), 'x' FROM generate_series(1, 5000) AS n");
+  database.query("BEGIN");
+  step("'{1001,1002}', '{2,7}', '{4,7}', '{today,today}', '{today,today}'",
+       "'{1001}', '{2}', '{today}', '{bob}'");
+  CHECK(database.number("SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname LIKE"
+                        " 'messages_%' OR relname IN ('search_documents', 'mentions')") == 0);
+  CHECK(database.number("SELECT count(*) FROM search_documents WHERE words @@ 'word'") == 4);
+  database.query("COMMIT");
+}
