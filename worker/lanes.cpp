@@ -201,7 +201,7 @@ void Lanes::Lane::pump() {
   }
   if (divided_.empty()) {
     if (lingers()) return;
-    linger_.started(std::chrono::steady_clock::now());
+    linger_.started(steady_now());
     batch_ = next_batch();
   } else {
     batch_ = std::move(divided_.front());
@@ -216,7 +216,7 @@ bool Lanes::Lane::lingers() {
   // A change goes out alone: nothing would join it.
   const bool changes = std::holds_alternative<PendingChange>(waiting_.front());
   if (std::exchange(lingered_, false) || changes) return false;
-  const auto wait = linger_.wait(std::chrono::steady_clock::now(), waiting_.size());
+  const auto wait = linger_.wait(steady_now(), waiting_.size());
   if (wait == Linger::Duration::zero()) return false;
   if (std::exchange(lingering_, true)) return true;
   linger_timer_.expires_after(wait);

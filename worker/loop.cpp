@@ -14,4 +14,6 @@ MonoMillis mono_now() {
   return MonoMillis{duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count()};
 }
 
+std::chrono::steady_clock::time_point steady_now() { return std::chrono::steady_clock::now(); }
+
 }  // namespace parley
