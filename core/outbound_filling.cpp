@@ -1,13 +1,13 @@
 #include "core/outbound_filling.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 namespace parley {
 namespace {
 
 constexpr std::size_t overfull_bytes = 4 * link::frame_bytes_target;
-constexpr std::size_t overfull_items = 4 * link::frame_deliveries_max;
 constexpr std::size_t turn_bytes = 24;  // of who has caught up, or is held
 
 std::size_t bytes_of(const link::Delivery& delivery) {
@@ -21,9 +21,10 @@ std::size_t bytes_of(const link::Delivery& delivery) {
 
 }  // namespace
 
-bool OutboundFilling::ends_before(Next next) const {
-  const bool full = bytes_ > link::frame_bytes_target || items_ >= link::frame_deliveries_max;
-  const bool overfull = bytes_ > overfull_bytes || items_ >= overfull_items;
+bool OutboundFilling::ends_before(Next next, std::size_t items) const {
+  const bool full = bytes_ > link::frame_bytes_target ||
+                    (items_ > 0 && items_ + items > link::frame_deliveries_max);
+  const bool overfull = bytes_ > overfull_bytes || items_ >= link::frame_deliveries_max;
   if ((full && between_messages_) || overfull) return true;
   switch (next) {
     case Next::delivery:
@@ -38,11 +39,26 @@ bool OutboundFilling::ends_before(Next next) const {
   return false;
 }
 
+std::size_t OutboundFilling::room() const {
+  return link::frame_deliveries_max - std::min(items_, link::frame_deliveries_max);
+}
+
 void OutboundFilling::add(link::Delivery delivery) {
   between_messages_ = false;
   bytes_ += bytes_of(delivery);
   items_ += std::max<std::size_t>(1, delivery.to.size());
   batch_.deliveries.push_back(std::move(delivery));
+}
+
+void OutboundFilling::add_part(link::Delivery& delivery) {
+  auto names = std::exchange(delivery.to, {});
+  link::Delivery part = delivery;
+  const auto kept = static_cast<std::ptrdiff_t>(names.size() - std::min(names.size(), room()));
+  part.to.assign(std::make_move_iterator(names.begin() + kept),
+                 std::make_move_iterator(names.end()));
+  names.erase(names.begin() + kept, names.end());
+  delivery.to = std::move(names);
+  add(std::move(part));
 }
 
 void OutboundFilling::add(const link::SyncDone& done) {

@@ -206,10 +206,7 @@ void Link::expand(const link::OutboundBatch& batch) {
       const Session* session = sessions_.find(item.only);
       if (session == nullptr || !session->active()) continue;
     }
-    for (const auto& name : delivery.to) {
-      if (const User* user = sessions_.find_user(name); user != nullptr)
-        outlet_.to_user(*user, item);
-    }
+    outlet_.to_users(delivery.to, item);
   }
   outlet_.turn_over(batch.sync_done, batch.holds);
   if (batch.commit) release(*batch.commit);

@@ -38,9 +38,26 @@ void Outlet::lose(const Gate& gate) {
   }
 }
 
-void Outlet::to_user(const User& user, const Item& item) {
+void Outlet::to_users(const std::vector<std::string>& names, const Item& item) {
   const std::uint32_t feed = feed_of(item.suffix);
-  if (feed == 0 || (user.feeds & feed) == 0) return;
+  if (feed == 0) return;
+  // All of them first: while nothing else is done in between, the memory that one is looked up in
+  // is fetched while the one before is.
+  recipients_.clear();
+  for (const auto& name : names) {
+    const User* user = sessions_.find_user(name);
+    if (user != nullptr && (user->feeds & feed) != 0) recipients_.push_back(user);
+  }
+  for (const User* user : recipients_) to_one(*user, item, feed);
+}
+
+void Outlet::to_user(const User& user, const Item& item) {
+  if (const std::uint32_t feed = feed_of(item.suffix); feed != 0) to_one(user, item, feed);
+}
+
+/// @param feed  of the item's suffix
+void Outlet::to_one(const User& user, const Item& item, std::uint32_t feed) {
+  if ((user.feeds & feed) == 0) return;
   if (gates_.needs_gate(item.only) && !fence({item.only})) {
     if ((feed & feed::content_any) != 0) missed(user, item.only);
     return;

@@ -49,6 +49,8 @@ class Outlet {
   };
   /// Publishes it if a session of the user could be given it.
   void to_user(const User& user, const Item& item);
+  /// The same for many; those who are not here are left out.
+  void to_users(const std::vector<std::string>& names, const Item& item);
   /// From here on the first have caught up, and the second are to be brought up to date again.
   void turn_over(std::vector<link::SyncDone> sync_done, std::vector<link::Hold> holds);
   /// A refusal that the protocol cannot tell, as a line on the user's `err`.
@@ -68,6 +70,7 @@ class Outlet {
   void end_tick() { gates_.end_tick(); }
 
  private:
+  void to_one(const User& user, const Item& item, std::uint32_t feed);
   bool fence(Gate gate);
   void lose(const Gate& gate);
   void missed(const User& user, SessionNo only);
@@ -78,6 +81,7 @@ class Outlet {
   Counters& counters_;
   Gates gates_;
   bool fences_seen_ = false;
+  std::vector<const User*> recipients_;  // of one call: its memory serves the next one
 };
 
 }  // namespace parley::plugin

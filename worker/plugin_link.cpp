@@ -216,23 +216,11 @@ void PluginLink::hand_over(link::SpooledRecord record) {
 }
 
 void PluginLink::deliver(link::Delivery delivery) {
-  // A very large room's names would not fit into one frame.
-  if (delivery.to.size() <= link::frame_deliveries_max) {
-    add(std::move(delivery));
-    return;
+  end_before(OutboundFilling::Next::delivery, delivery.to.size());
+  while (delivery.to.size() > filling_.room()) {
+    filling_.add_part(delivery);
+    end_before(OutboundFilling::Next::delivery, delivery.to.size());
   }
-  const auto names = std::exchange(delivery.to, {});
-  for (std::size_t at = 0; at < names.size(); at += link::frame_deliveries_max) {
-    auto part = delivery;
-    const auto end = std::min(names.size(), at + link::frame_deliveries_max);
-    part.to.assign(names.begin() + static_cast<std::ptrdiff_t>(at),
-                   names.begin() + static_cast<std::ptrdiff_t>(end));
-    add(std::move(part));
-  }
-}
-
-void PluginLink::add(link::Delivery delivery) {
-  end_before(OutboundFilling::Next::delivery);
   filling_.add(std::move(delivery));
 }
 
@@ -258,8 +246,8 @@ void PluginLink::done(const Origin& origin) {
   filling_.between_messages();
 }
 
-void PluginLink::end_before(OutboundFilling::Next next) {
-  if (filling_.ends_before(next)) close_batch();
+void PluginLink::end_before(OutboundFilling::Next next, std::size_t items) {
+  if (filling_.ends_before(next, items)) close_batch();
 }
 
 void PluginLink::close_batch() {

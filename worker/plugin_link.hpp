@@ -96,8 +96,7 @@ class PluginLink {
   void on_batch(link::InboundBatch batch);
   void hand_over(link::SpooledRecord record);
   void say_hello();
-  void add(link::Delivery delivery);
-  void end_before(OutboundFilling::Next next);
+  void end_before(OutboundFilling::Next next, std::size_t items = 1);
   void close_batch();
   void send_due();
   void send(link::WorkerFrame frame, const link::OutboundBatch* batch = nullptr);
