@@ -122,13 +122,12 @@ SessionFeeds::Change SessionFeeds::add(const FilterGrant& grant) {
   if (grant.feeds == 0) return Change::none;
   const auto known = find(grant.rest);
   if (known && grant.state.empty()) return Change::none;
-  const Sum before = sum();
-  const std::uint32_t asked_no = grant.state.empty() ? 0 : ++last_asked_no_;
-  if (known) {
-    ask(*known, asked_no);
-  } else {
-    keep(grant.rest, asked_no);
+  if (known) {  // asks for its snapshot again; what is subscribed stays the same
+    ask(*known, ++last_asked_no_);
+    return Change::changed;
   }
+  const Sum before = sum();
+  keep(grant.rest, grant.state.empty() ? 0 : ++last_asked_no_);
   return change_since(before);
 }
 

@@ -25,6 +25,7 @@ std::size_t about_bytes(const link::SessionChange& change) {
   if (up == nullptr) return 16;
   std::size_t bytes = 64 + up->user.size() + up->client_id.size() + up->device.size();
   for (const auto& conv : up->inbox_convs) bytes += conv.size() + 2;
+  for (const auto& state : up->state_filters) bytes += state.filter.size() + 8;
   return bytes;
 }
 

@@ -163,8 +163,12 @@ void Sessions::disconnect(Session& session) {
   } else {
     dead_order_.push_back(session.no);
   }
-  // Kept for its will only: many of them must not slow down what walks over the user's sessions.
-  if (!session.may_resume()) leave(*session.user, session);
+  // Kept for its will only: many of them must neither slow down what walks over the user's sessions
+  // nor hold what they had subscribed.
+  if (!session.may_resume()) {
+    leave(*session.user, session);
+    session.feeds = {};
+  }
   recount(*session.user);
 }
 
@@ -211,17 +215,28 @@ void Sessions::recount(User& user) {
 }
 
 void Sessions::subscribe(Session& session, const FilterGrant& grant) {
-  on_change(session, session.feeds.add(grant));
+  const std::uint32_t before = session.feeds.mask();
+  on_change(session, before, session.feeds.add(grant));
 }
 
 void Sessions::unsubscribe(Session& session, std::string_view rest) {
-  on_change(session, session.feeds.remove(rest));
+  const std::uint32_t before = session.feeds.mask();
+  on_change(session, before, session.feeds.remove(rest));
 }
 
-void Sessions::on_change(Session& session, SessionFeeds::Change change) {
+/// @param before  its mask
+void Sessions::on_change(Session& session, std::uint32_t before, SessionFeeds::Change change) {
   if (change == SessionFeeds::Change::none) return;
   if (change == SessionFeeds::Change::resync) begin_sync(session);
-  recount(*session.user);
+  // A user may have thousands of sessions, and a packet thousands of filters.
+  const std::uint32_t mask = session.feeds.mask();
+  if (session.active() && (before & ~mask) == 0) {
+    User& user = *session.user;
+    user.feeds |= mask;
+    user.has_mqtt5 = user.has_mqtt5 || session.is_mqtt5();
+  } else {
+    recount(*session.user);
+  }
   mark_changed(session);
 }
 
@@ -252,7 +267,8 @@ void Sessions::hold(const link::Hold& hold) {
 void Sessions::sync_again(SessionNo no) {
   Session* session = find(no);
   if (session == nullptr || session->life == Life::dead) return;
-  on_change(*session, session->feeds.ask_state_again());
+  const std::uint32_t before = session->feeds.mask();
+  on_change(*session, before, session->feeds.ask_state_again());
   if ((session->feeds.mask() & feed::content_any) == 0) return;
   begin_sync(*session);
   mark_changed(*session);
@@ -277,10 +293,11 @@ void Sessions::resume(Session& session) {
   const int kept = mosquitto_client_sub_count(session.client);
   const auto known = remembered_.extract(std::string{session.client_id.view()});
   if (kept <= 0 || static_cast<std::size_t>(kept) <= session.feeds.filters()) return;
+  const std::uint32_t before = session.feeds.mask();
   if (!known.empty() && known.mapped().user.view() == session.name()) {
-    on_change(session, session.feeds.adopt(known.mapped().feeds));
+    on_change(session, before, session.feeds.adopt(known.mapped().feeds));
   } else {
-    on_change(session, session.feeds.assume_all());
+    on_change(session, before, session.feeds.assume_all());
   }
 }
 

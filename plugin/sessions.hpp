@@ -225,7 +225,7 @@ class Sessions {
   void remove(Session& session);
   void recount(User& user);
   static void begin_sync(Session& session);
-  void on_change(Session& session, SessionFeeds::Change change);
+  void on_change(Session& session, std::uint32_t before, SessionFeeds::Change change);
   void mark_changed(Session& session);
   void resume(Session& session);
   void remember(Session& session);

@@ -71,8 +71,9 @@ void Indexer::work() {
   if (busy_ || !database_.ready()) return;
   const auto now = mono_now();
   if (now < rest_until_ && pressed_()) return;
-  const bool few = waiting_.size() < conversations_max;
+  const bool few = !more_ && waiting_.size() < conversations_max;
   if (few && now.value < began_.value + few_every_ms) return;
+  more_ = false;
   began_ = now;
   if (waiting_.empty()) {
     sweep();
@@ -113,7 +114,8 @@ void Indexer::sweep() {
 void Indexer::swept(const sql::HeadsBehind& page) {
   swept_ = page.last;
   for (const auto conversation : page.behind) touched(conversation);
-  if (page.last.value == 0) sweep_at_ = {mono_now().value + sweep_every_ms};
+  more_ = page.last.value != 0;
+  if (!more_) sweep_at_ = {mono_now().value + sweep_every_ms};
   go_on();
 }
 
@@ -157,6 +159,7 @@ void Indexer::write(const std::vector<ConversationId>& conversations,
     }
     if (std::exchange(failing_, false)) log::info("event=search_back");
     for (const auto conversation : more) touched(conversation);
+    more_ = !more.empty();
     go_on();
   });
 }

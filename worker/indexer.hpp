@@ -45,6 +45,7 @@ class Indexer {
   PgLink database_;
   const std::function<bool()> pressed_;
   bool busy_ = false;
+  bool more_ = false;      // the last step left something: the next one is worth while at once
   MonoMillis began_;       // the step that is under way, or was the last
   MonoMillis rest_until_;  // if it is pressed
   // What is behind: bounded; what does not fit the next look at all heads finds.

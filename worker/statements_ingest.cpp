@@ -62,6 +62,7 @@ ORDER BY j.ord)sql"};
 // each conversation stands, and who may write there. Only where that is still so anything happens;
 // the ids go with the plan, as one made for few conversations would read all heads. Repeats are
 // refused by the index of the month.
+// The lane is held: who takes it over meanwhile waits, however long this one has waited for a head.
 const PgStatement append_messages_statement{"append_messages", R"sql(
 WITH moved AS (
   UPDATE conversation_heads h
@@ -71,7 +72,7 @@ WITH moved AS (
     AS n(conversation_id, last_seq, last_rev, members_version, messages)
   WHERE h.conversation_id = ANY ($3::bigint[]) AND h.conversation_id = n.conversation_id
     AND h.last_seq = n.last_seq AND h.last_rev = n.last_rev AND h.members_version = n.members_version
-    AND (SELECT owner_epoch FROM lanes WHERE lane = $1) = $2
+    AND (SELECT owner_epoch FROM lanes WHERE lane = $1 FOR SHARE) = $2
   RETURNING h.conversation_id, h.last_at
 ), stored AS (
   INSERT INTO messages (conversation_id, seq, rev, sender_id, received_at, created_at, origin_spool, ingest_no,

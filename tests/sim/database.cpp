@@ -1,6 +1,7 @@
 #include "tests/sim/database.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <stdexcept>
 #include <utility>
 
@@ -9,6 +10,14 @@
 
 namespace parley::sim {
 namespace {
+
+std::int64_t month_now() {
+  namespace chrono = std::chrono;
+  const auto day = chrono::floor<chrono::days>(
+      chrono::sys_time<chrono::milliseconds>{chrono::milliseconds{wall_now().value}});
+  const chrono::year_month_day date{day};
+  return 12 * static_cast<int>(date.year()) + static_cast<unsigned>(date.month());
+}
 
 PgRows nothing() { return PgRows{PQmakeEmptyPGresult(nullptr, PGRES_COMMAND_OK)}; }
 
@@ -365,13 +374,17 @@ PgRows Database::store_messages(const PgQuery& query) {
 }
 
 void Database::add_row(std::int64_t conversation, Row row) {
+  row.month = month_now();
+  if (keys_.contains(std::make_tuple(conversation, row.sender, row.key))) {
+    throw std::logic_error{"a request is stored twice"};
+  }
   keys_[std::make_tuple(conversation, row.sender, row.key)] = row.seq;
   origins_[{row.spool_id, row.ingest_no}] = {conversation, row.seq};
   texts_[row.text] = {conversation, row.seq};
   conversations_.at(conversation).rows.push_back(std::move(row));
 }
 
-/// Whether the index would refuse what is to be appended, and so the whole statement.
+/// Whether the index of the month would refuse what is to be appended, and so the whole statement.
 bool Database::repeats_in(const std::vector<PgQuery>& queries) const {
   for (const auto& query : queries) {
     if (std::string_view{query.statement->name} != "append_messages") continue;
@@ -380,7 +393,10 @@ bool Database::repeats_in(const std::vector<PgQuery>& queries) const {
     const auto senders = args.int8s(10);
     const auto keys = args.texts(14);
     for (std::size_t i = 0; i < keys.size(); ++i) {
-      if (keys_.contains(std::make_tuple(conversations[i], senders[i], keys[i]))) return true;
+      const auto found = keys_.find(std::make_tuple(conversations[i], senders[i], keys[i]));
+      if (found == keys_.end()) continue;
+      const auto& rows = conversations_.at(conversations[i]).rows;
+      if (rows[found->second - 1].month == month_now()) return true;
     }
   }
   return false;

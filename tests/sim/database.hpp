@@ -37,6 +37,7 @@ struct Row {
   std::string id;
   std::string kind;
   std::string text;
+  std::int64_t month = 0;  // in which it was stored: the partition
 };
 
 struct ConversationTable {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/token.hpp"
+#include "worker/loop.hpp"
 
 namespace parley::sim {
 namespace {
@@ -116,9 +117,10 @@ void World::draw_profile() {
   profile_.queues_limited =
       profile_.worker_kills == 0 && profile_.second_workers == 0 && more.percent(60);
   if (profile_.queues_limited) profile_.long_pauses += more.percent(50) ? 20 : 0;
-  // Early in a month, when repeats may lie in the one before.
-  constexpr std::int64_t days_18_ms = 18LL * 86'400'000;
-  if (more.percent(30)) clock::step_wall(-days_18_ms);
+  // Over midnight of a month's last day: repeats may lie in the month before.
+  constexpr std::int64_t september_ms = 1'788'220'800'000;
+  if (more.percent(30))
+    clock::step_wall(september_ms - wall_now().value - more.between(1, 60) * 1'000);
   broker_.fences_refused_permille = profile_.fences_refused;
   database_.serialization_permille = profile_.serialization;
   database_.moved_permille = 3 * profile_.serialization;
