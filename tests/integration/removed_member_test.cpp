@@ -408,11 +408,15 @@ TEST_CASE("removed member: a shared subscription is refused, before and after") 
       }
       // By an ordinary one it comes once, as long as he is in there.
       bob.listen({"inbox.json/ops"});
+      // What he did not confirm before may come again meanwhile.
+      const std::string text = "secret " + std::to_string(time) + (v5 ? " to 5" : " to 3.1.1");
+      const auto is_it = [&](const Publication& came) {
+        return came.payload.find(text) != std::string::npos;
+      };
+      ops.say(ops.alice, text);
+      if (time == 0) bob.mqtt.expect_that(text, is_it);
       ops.instance.settle();
-      (void)all_of(bob);
-      ops.say(ops.alice, "secret");
-      ops.instance.settle();
-      CHECK(all_of(bob).size() == (time == 0 ? 1 : 0));
+      CHECK(std::ranges::count_if(all_of(bob), is_it) == 0);
     }
     if (time == 0) ops.remove_bob("room.kick");
   }
