@@ -191,7 +191,7 @@ std::vector<ConversationId> appended_of(const PgRows& rows) {
   std::vector<ConversationId> conversations;
   conversations.reserve(static_cast<std::size_t>(rows.count()));
   for (int row = 0; row < rows.count(); ++row) {
-    conversations.emplace_back(rows.integer(row, 0));
+    conversations.push_back(ConversationId{rows.integer(row, 0)});
   }
   return conversations;
 }
