@@ -18,7 +18,7 @@ namespace parley::link {
 inline constexpr std::size_t frame_bytes_target =
     64 * 1024;  // a frame grows beyond it only by one item
 /// Recipients in a frame, never more. The broker carries it out in one pass of its loop, and
-/// everybody else waits for that (docs/adr/0011-a-frame-is-a-turn-of-the-broker.md).
+/// everybody else waits for that (docs/adr/0010-a-frame-is-a-turn-of-the-broker.md).
 inline constexpr std::size_t frame_deliveries_max = 256;
 /// What the start-up handshake sends once, each way, so that a broker's own size limit shows at
 /// once.
