@@ -16,12 +16,15 @@ constexpr auto every = std::chrono::milliseconds{100};
 // A few messages at a time cost twice as much for each.
 constexpr std::int64_t few_every_ms = 500;
 constexpr std::size_t conversations_max = 64;  // at once
-constexpr std::int64_t messages_max = 100;     // of each
+constexpr std::size_t messages_max = 800;      // of all of them
 constexpr std::size_t waiting_max = 100'000;
 constexpr std::int64_t heads_max = 5'000;  // at one look
 constexpr std::int64_t sweep_every_ms = 60'000;
-constexpr std::int64_t rests =
-    9;  // as long as a step took: at most a tenth of a processor is taken
+// A step keeps a processor from those who send now. Between steps it rests so many times as long as
+// the last one took, and longer while messages wait for being stored.
+constexpr std::int64_t step_ms = 8;
+constexpr std::int64_t rests = 1;
+constexpr std::int64_t rests_pressed = 9;
 
 /// Who is mentioned in a message.
 std::vector<std::string> names_in(ConversationId conversation, const sql::IndexWork::Item& item) {
@@ -46,7 +49,7 @@ Indexer::Indexer(asio::io_context& loop, const std::string& uri, std::string con
 
 void Indexer::start() {
   database_.start();
-  tick();
+  tick(every);
 }
 
 void Indexer::touched(ConversationId conversation) {
@@ -58,43 +61,55 @@ void Indexer::touched(ConversationId conversation) {
   if (known_.insert(conversation).second) waiting_.push_back(conversation);
 }
 
-void Indexer::tick() {
-  timer_.expires_after(every);
+void Indexer::tick(std::chrono::milliseconds after) {
+  timer_.expires_after(after);
   timer_.async_wait([this](const asio::error_code& error) {
     if (error) return;
+    tick(every);
     work();
-    tick();
   });
 }
 
 void Indexer::work() {
   if (busy_ || !database_.ready()) return;
   const auto now = mono_now();
-  if (now < rest_until_ && pressed_()) return;
-  const bool few = !more_ && waiting_.size() < conversations_max;
-  if (few && now.value < began_.value + few_every_ms) return;
-  more_ = false;
+  if (now < rest_until_) return;
+  if (of_round_ == 0) {
+    if (!more_ && waiting_.size() < conversations_max && now.value < round_at_.value + few_every_ms)
+      return;
+    more_ = false;
+    round_at_ = now;
+    of_round_ = waiting_.size();
+  }
   began_ = now;
   if (waiting_.empty()) {
     sweep();
     return;
   }
   std::vector<ConversationId> some;
-  const auto max = alone_ > 0 ? 1 : conversations_max;
+  const auto max = alone_ > 0 ? 1 : at_once_;
   if (alone_ > 0) --alone_;
   while (!waiting_.empty() && some.size() < max) {
     some.push_back(waiting_.front());
     known_.erase(waiting_.front());
     waiting_.pop_front();
   }
+  of_round_ -= std::min(of_round_, some.size());
   index(std::move(some));
 }
 
 /// To the next step. Searching may lag behind; storing may not.
 void Indexer::go_on() {
   const auto now = mono_now();
-  rest_until_ = {now.value + rests * (now.value - began_.value)};
-  work();
+  const auto took = now.value - began_.value;
+  const auto rest = std::max<std::int64_t>(1, took * (pressed_() ? rests_pressed : rests));
+  rest_until_ = {now.value + rest};
+  if (took > 2 * step_ms) {
+    at_once_ = std::max<std::size_t>(1, at_once_ * step_ms / took);
+  } else if (took < step_ms) {
+    at_once_ = std::min(conversations_max, at_once_ * 2);
+  }
+  tick(std::chrono::milliseconds{rest});
 }
 
 /// Finds what nobody has told: from before the start, or stored by others.
@@ -121,7 +136,8 @@ void Indexer::swept(const sql::HeadsBehind& page) {
 
 void Indexer::index(std::vector<ConversationId> conversations) {
   busy_ = true;
-  auto query = sql::index_next(conversations, configuration_, messages_max);
+  const auto of_each = static_cast<std::int64_t>(messages_max / conversations.size());
+  auto query = sql::index_next(conversations, configuration_, of_each);
   std::vector<PgQuery> queries;
   queries.push_back(std::move(query));
   database_.submit(std::move(queries), [this, conversations](auto result) {
@@ -159,7 +175,7 @@ void Indexer::write(const std::vector<ConversationId>& conversations,
     }
     if (std::exchange(failing_, false)) log::info("event=search_back");
     for (const auto conversation : more) touched(conversation);
-    more_ = !more.empty();
+    more_ = more_ || !more.empty();
     go_on();
   });
 }

@@ -5,6 +5,8 @@
 
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
+#include <chrono>
+#include <cstddef>
 #include <deque>
 #include <functional>
 #include <string>
@@ -30,7 +32,7 @@ class Indexer {
   void touched(ConversationId conversation);
 
  private:
-  void tick();
+  void tick(std::chrono::milliseconds after);
   void work();
   void sweep();
   void swept(const sql::HeadsBehind& page);
@@ -45,9 +47,12 @@ class Indexer {
   PgLink database_;
   const std::function<bool()> pressed_;
   bool busy_ = false;
-  bool more_ = false;      // the last step left something: the next one is worth while at once
-  MonoMillis began_;       // the step that is under way, or was the last
-  MonoMillis rest_until_;  // if it is pressed
+  bool more_ = false;  // of this round something is left: the next one is worth while at once
+  std::size_t of_round_ = 0;  // so many of the first are of this round
+  MonoMillis round_at_;
+  MonoMillis began_;  // the step that is under way, or was the last
+  MonoMillis rest_until_;
+  std::size_t at_once_ = 8;  // conversations, so that a step is short
   // What is behind: bounded; what does not fit the next look at all heads finds.
   std::deque<ConversationId> waiting_;
   std::unordered_set<ConversationId> known_;  // the same

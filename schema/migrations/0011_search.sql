@@ -12,7 +12,7 @@ CREATE TABLE search_documents (
 -- Both in one index: what everybody says is looked for in one's own conversations only.
 CREATE INDEX search_words ON search_documents USING gin (words, (ARRAY[conversation_id]));
 -- The newest are looked at first. What was written lately lies together, nearly, so next to nothing has to be kept for that.
-CREATE INDEX search_times ON search_documents USING brin (created_at) WITH (pages_per_range = 16, autosummarize = on);
+CREATE INDEX search_times ON search_documents USING brin (created_at) WITH (pages_per_range = 64, autosummarize = on);
 
 CREATE TABLE mentions (
   conversation_id bigint NOT NULL,
