@@ -37,6 +37,8 @@ class InboundSender {
   /// @return nothing if there is nothing to send, or no credit
   std::optional<link::InboundBatch> next(const Spool& spool, MonoMillis now);
 
+  /// How many records may not have been sent yet.
+  [[nodiscard]] std::uint64_t unsent(const Spool& spool) const { return spool.next() - 1 - sent_; }
   [[nodiscard]] std::size_t outstanding_records() const { return outstanding_records_; }
   [[nodiscard]] std::size_t outstanding_bytes() const { return outstanding_bytes_; }
   [[nodiscard]] IngestNo received() const { return received_; }

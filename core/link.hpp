@@ -180,6 +180,7 @@ struct WorkerFrame {
   std::uint64_t last_batch_no = 0;
   IngestNo resume_ingest_no = 0;
   bool want_sessions = false;
+  std::uint32_t collect_ms = 0;  // records may wait so long for others
 };
 
 std::string encode(const InboundRecord& record);

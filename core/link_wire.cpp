@@ -330,6 +330,7 @@ std::string encode(const WorkerFrame& frame, const OutboundBatch* batch) {
   to.set_last_batch_no(frame.last_batch_no);
   to.set_resume_ingest_no(frame.resume_ingest_no);
   to.set_want_sessions(frame.want_sessions);
+  to.set_collect_ms(frame.collect_ms);
   return to.SerializeAsString();
 }
 
@@ -397,6 +398,7 @@ std::optional<WorkerFrame> decode_worker_frame(std::string_view bytes) {
   to.last_batch_no = from.last_batch_no();
   to.resume_ingest_no = from.resume_ingest_no();
   to.want_sessions = from.want_sessions();
+  to.collect_ms = from.collect_ms();
   return to;
 }
 

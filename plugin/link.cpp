@@ -16,6 +16,8 @@ constexpr std::int64_t ask_again_ms = 200;          // for a lost batch
 constexpr std::int64_t tell_applied_ms = 50;        // when there is news and nothing else to send
 constexpr std::uint64_t tell_applied_batches = 16;  // or at once when it is that many
 constexpr std::int64_t heartbeat_ms = 1'000;
+constexpr std::int64_t collect_ms_max = 20;
+constexpr std::uint64_t collected_enough = 64;   // records make a good batch
 constexpr std::int64_t refuse_again_ms = 1'000;  // a worker that goes on speaking
 constexpr std::size_t typing_max = 256;          // per tick: a frame of 64 KiB, about
 constexpr std::size_t padding_bytes_max = 1024 * 1024;
@@ -152,6 +154,7 @@ void Link::on_frame(Session& from, std::string_view payload, const Now& now) {
   if (frame->hello) on_hello(from, *frame, now);
   if (frame->worker_epoch != epoch_) return;
   publisher_ = from.no;
+  collect_ms_ = std::min<std::int64_t>(frame->collect_ms, collect_ms_max);
 
   if (frame->spool_id == spool_.spool_id()) {
     sender_.received(frame->received_ingest_no, now.mono);
@@ -266,6 +269,18 @@ void Link::send_sessions(std::vector<link::SessionChange> changes, bool snapshot
   }
 }
 
+/// Whether records wait for more to come. If the broker has nothing to do there is no tick: the
+/// worker calls when it has heard nothing.
+bool Link::collects(const Now& now) {
+  const auto waiting = sender_.unsent(spool_);
+  if (collect_ms_ > 0 && waiting > 0 && waiting < collected_enough) {
+    if (!collecting_since_) collecting_since_ = now.mono;
+    if (now.mono.value - collecting_since_->value < collect_ms_) return true;
+  }
+  collecting_since_.reset();
+  return false;
+}
+
 void Link::flush(const Now& now) {
   auto changes = sessions_.take_changes();
   auto typing = std::exchange(typing_, {});
@@ -278,11 +293,13 @@ void Link::flush(const Now& now) {
     send_sessions(std::move(changes), false);
   }
   if (sender_.repeat(spool_, now.mono, repeat_after_ms)) ++counters_.repeats;
-  while (auto batch = sender_.next(spool_, now.mono)) {
-    link::PluginFrame frame;
-    frame.batch = std::move(*batch);
-    send(std::move(frame));
-    crash_point(CrashPoint::plugin_after_inbound_batch);
+  if (!collects(now)) {
+    while (auto batch = sender_.next(spool_, now.mono)) {
+      link::PluginFrame frame;
+      frame.batch = std::move(*batch);
+      send(std::move(frame));
+      crash_point(CrashPoint::plugin_after_inbound_batch);
+    }
   }
   if (!typing.empty()) {
     link::PluginFrame frame;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -65,6 +66,7 @@ class Link {
   void on_batch(const link::OutboundBatch& batch);
   void expand(const link::OutboundBatch& batch);
   void send(link::PluginFrame frame);
+  [[nodiscard]] bool collects(const Now& now);
   void send_welcome();
   void send_sessions(std::vector<link::SessionChange> changes, bool snapshot);
   void release(const link::Commit& commit);
@@ -89,6 +91,8 @@ class Link {
   bool snapshot_due_ = false;
   InboundSender sender_;
   OutboundReceiver receiver_stream_;
+  std::int64_t collect_ms_ = 0;  // records may wait so long for others
+  std::optional<MonoMillis> collecting_since_;
   std::uint64_t session_change_no_ = 0;
   std::vector<std::string> typing_;  // until the tick
   std::uint64_t told_applied_ = 0;

@@ -11,7 +11,6 @@
 #include "core/fault_point.hpp"
 #include "core/request.hpp"
 #include "worker/heads.hpp"
-#include "worker/linger.hpp"
 #include "worker/log.hpp"
 #include "worker/loop.hpp"
 
@@ -111,7 +110,6 @@ class Lanes::Lane {
         members_{members},
         handlers_{handlers},
         timer_{loop},
-        linger_timer_{loop},
         database_{loop, "lane " + std::to_string(lane), uri},
         random_{static_cast<std::minstd_rand::result_type>(epoch * 31 + lane + 1)} {
     database_.on_ready([this] {
@@ -124,7 +122,6 @@ class Lanes::Lane {
   void start() { database_.start(); }
   void push(std::variant<PendingSend, PendingChange> pending) {
     waiting_.push_back(std::move(pending));
-    linger_.arrived(busy_);
   }
   [[nodiscard]] std::size_t waiting() const {
     return waiting_.size() + (busy_ ? batch_.items.size() + (batch_.change ? 1 : 0) : 0);
@@ -149,7 +146,6 @@ class Lanes::Lane {
     int conflicts = 0;
     bool in_doubt = false;  // an earlier try may have been committed
   };
-  bool lingers();
   Batch next_batch();
   void send();
   [[nodiscard]] std::optional<sql::Append> plan_append(
@@ -172,7 +168,6 @@ class Lanes::Lane {
   MembersCache& members_;
   const Handlers& handlers_;
   asio::steady_timer timer_;
-  asio::steady_timer linger_timer_;
   PgLink database_;
   std::minstd_rand random_;  // jitter only
   // Bounded by the credit that the plugin has.
@@ -180,9 +175,6 @@ class Lanes::Lane {
   std::deque<Batch> divided_;  // halves of a batch that failed: before anything newer
   Batch batch_;
   Heads heads_;
-  Linger linger_;
-  bool lingering_ = false;  // the timer runs
-  bool lingered_ = false;   // it has
   bool busy_ = false;
   bool retry_due_ = false;     // it may be tried again now
   bool rolled_back_ = false;   // nothing of the batch is in the database; it is tried again
@@ -200,8 +192,6 @@ void Lanes::Lane::pump() {
     return;
   }
   if (divided_.empty()) {
-    if (lingers()) return;
-    linger_.started(steady_now());
     batch_ = next_batch();
   } else {
     batch_ = std::move(divided_.front());
@@ -209,25 +199,6 @@ void Lanes::Lane::pump() {
   }
   busy_ = true;
   send();
-}
-
-/// Whether more is waited for. The timer calls again.
-bool Lanes::Lane::lingers() {
-  // A change goes out alone: nothing would join it.
-  const bool changes = std::holds_alternative<PendingChange>(waiting_.front());
-  if (std::exchange(lingered_, false) || changes) return false;
-  const auto wait = linger_.wait(steady_now(), waiting_.size());
-  if (wait == Linger::Duration::zero()) return false;
-  if (std::exchange(lingering_, true)) return true;
-  linger_timer_.expires_after(wait);
-  linger_timer_.async_wait([this](const asio::error_code& error) {
-    lingering_ = false;
-    if (error) return;
-    lingered_ = true;
-    pump();
-    lingered_ = false;
-  });
-  return true;
 }
 
 Lanes::Lane::Batch Lanes::Lane::next_batch() {

@@ -1,42 +1,47 @@
 #include "worker/linger.hpp"
 
-#include <algorithm>
-
 namespace parley {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr Linger::Duration linger_for = 2ms;
-constexpr Linger::Duration idle_after = 5ms;
-constexpr std::size_t enough = 64;  // messages make a good batch
-constexpr double worth_it = 4;      // expected meanwhile
-constexpr double overlap_least = 0.3;
-constexpr double of_new = 0.2;
-
-double blend(double before, double now) { return before + of_new * (now - before); }
+constexpr Linger::Duration linger_for = 4ms;
+constexpr Linger::Duration window = 20ms;
+constexpr Linger::Duration try_again_after = 5s;
+// Records expected meanwhile: to begin with it, and to go on.
+constexpr double worth_it = 12;
+constexpr double still_worth_it = 8;
+constexpr double overlapping_least = 0.5;  // of the times that something came
 
 }  // namespace
 
-void Linger::arrived(bool busy) {
-  ++arrived_;
-  if (busy) ++while_busy_;
+void Linger::came(Time now, std::size_t records, bool under_way) {
+  if (records == 0) return;
+  came_at_ = now;
+  records_ += records;
+  ++times_;
+  // What has waited may have come to the plugin while something was under way.
+  if (under_way || finished_at_ + wait_ > now) ++overlapping_;
+  if (now - window_at_ >= window) judge(now);
 }
 
-void Linger::started(Time now) {
+void Linger::judge(Time now) {
   using Milliseconds = std::chrono::duration<double, std::milli>;
-  const double ms = std::max(0.01, Milliseconds{now - last_}.count());
-  per_ms_ = blend(per_ms_, arrived_ / ms);
-  overlapping_ = blend(overlapping_, while_busy_ > 0 ? 1 : 0);
-  last_ = now;
-  arrived_ = while_busy_ = 0;
+  const double expected =
+      static_cast<double>(records_) * (Milliseconds{linger_for} / Milliseconds{now - window_at_});
+  const bool overlaps =
+      static_cast<double>(overlapping_) >= overlapping_least * static_cast<double>(times_);
+  const bool many = expected >= (wait_ > Duration::zero() ? still_worth_it : worth_it);
+  if (wait_ > Duration::zero() && !overlaps) not_before_ = now + try_again_after;
+  wait_ = many && overlaps && now >= not_before_ ? linger_for : Duration::zero();
+  window_at_ = now;
+  records_ = times_ = overlapping_ = 0;
 }
 
-Linger::Duration Linger::wait(Time now, std::size_t waiting) const {
-  constexpr double linger_ms = std::chrono::duration<double, std::milli>{linger_for}.count();
-  const bool quiet = now - last_ > idle_after || overlapping_ < overlap_least;
-  if (waiting >= enough || quiet || per_ms_ * linger_ms < worth_it) return Duration::zero();
-  return linger_for;
+bool Linger::is_over(Time now) {
+  if (wait_ == Duration::zero() || now - came_at_ < 2 * linger_for) return false;
+  wait_ = Duration::zero();
+  return true;
 }
 
 }  // namespace parley

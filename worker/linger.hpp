@@ -1,5 +1,6 @@
-// Whether a lane that could send waits for more: below some thousand messages per second each would
-// be a transaction of its own, and cost PostgreSQL, worker and broker several times as much. Pure.
+// Whether records wait in the plugin for others before they come: below some ten thousand messages
+// per second each few would be frames and a transaction of their own, and cost broker, worker and
+// PostgreSQL several times as much (docs/adr/0011). Pure.
 #pragma once
 
 #include <chrono>
@@ -12,21 +13,29 @@ class Linger {
   using Time = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  /// A message came. @param busy  while a batch was on its way
-  void arrived(bool busy);
-  /// A batch begins.
-  void started(Time now);
-  /// How long to wait before a batch of `waiting` messages begins; zero: not at all. Somebody who
-  /// waits for his answer before he goes on is not kept waiting: then nothing comes while a batch
-  /// is on its way.
-  [[nodiscard]] Duration wait(Time now, std::size_t waiting) const;
+  /// So many records came together. @param under_way  while earlier ones were not done
+  void came(Time now, std::size_t records, bool under_way);
+  /// Nothing is under way any more.
+  void finished(Time now) { finished_at_ = now; }
+  /// The plugin may be waiting although nothing more comes: if that is so, it is to wait no more.
+  /// @return whether it is
+  bool is_over(Time now);
+  /// How long a record may wait. Somebody who waits for his answer before he goes on is not kept
+  /// waiting: then nothing comes while something is under way.
+  [[nodiscard]] Duration wait() const { return wait_; }
 
  private:
-  Time last_{};
-  int arrived_ = 0;         // since then
-  int while_busy_ = 0;      // of those
-  double per_ms_ = 0;       // of late
-  double overlapping_ = 0;  // batches during which something came, of late; 0 … 1
+  void judge(Time now);
+
+  Duration wait_{};
+  Time came_at_{};
+  Time finished_at_{};
+  Time not_before_{};  // it did not help of late
+  // Since window_at_:
+  Time window_at_{};
+  std::size_t records_ = 0;
+  std::size_t times_ = 0;
+  std::size_t overlapping_ = 0;  // of those: came while something was under way
 };
 
 }  // namespace parley

@@ -50,6 +50,7 @@ PluginLink::PluginLink(asio::io_context& loop, const Config& config, MqttSetting
             {[this] { on_up(); }, [this](const std::string& why) { on_down(why); },
              [this](const std::string& payload) { on_message(payload); }}},
       ticker_{loop},
+      collecting_{loop},
       out_{config.link.batches_window} {}
 
 void PluginLink::start() {
@@ -59,6 +60,7 @@ void PluginLink::start() {
 
 void PluginLink::stop() {
   ticker_.cancel();
+  collecting_.cancel();
   mqtt_.stop();
 }
 
@@ -92,6 +94,8 @@ void PluginLink::send(link::WorkerFrame frame, const link::OutboundBatch* batch)
   frame.spool_id = in_.spool_id();
   frame.received_ingest_no = in_.spool_id() == 0 ? 0 : in_.next() - 1;
   frame.last_batch_no = out_.last_batch_no();
+  frame.collect_ms = static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(linger_.wait()).count());
   received_news_ = false;
   if (is_lost(frame, batch)) return;
   mqtt_.publish(control_topic_, link::encode(frame, batch));
@@ -192,8 +196,11 @@ void PluginLink::on_sessions(link::SessionBatch batch) {
 
 void PluginLink::on_batch(link::InboundBatch batch) {
   if (!taking_) return;
+  const bool under_way = in_.tracker().outstanding() > 0;
   auto taken = in_.take(std::move(batch));
   received_news_ = true;
+  linger_.came(steady_now(), taken.records.size(), under_way);
+  if (linger_.wait() > Linger::Duration::zero()) see_that_collecting_ends();
   if (taken.gap && mono_now().value - asked_at_.value >= ask_again_ms) {
     asked_at_ = mono_now();
     link::WorkerFrame frame;
@@ -242,6 +249,7 @@ void PluginLink::generations(std::vector<link::Generation> some, bool first, boo
 
 void PluginLink::done(const Origin& origin) {
   in_.done(origin.spool_id, origin.ingest_no);
+  if (in_.tracker().outstanding() == 0) linger_.finished(steady_now());
   commit_news_ = true;
   filling_.between_messages();
 }
@@ -278,7 +286,18 @@ void PluginLink::send_due() {
     sent = true;
   }
   if (sent) crash_point(CrashPoint::worker_after_flush);
-  if (!sent && received_news_) send({});
+}
+
+/// The plugin looks at what waits only when the broker has something to do.
+void PluginLink::see_that_collecting_ends() {
+  if (std::exchange(watches_, true)) return;
+  collecting_.expires_after(linger_.wait());
+  collecting_.async_wait([this](const asio::error_code& error) {
+    watches_ = false;
+    if (error) return;
+    if (linger_.is_over(steady_now()) && welcomed_) send({});
+    if (linger_.wait() > Linger::Duration::zero()) see_that_collecting_ends();
+  });
 }
 
 bool PluginLink::credit_short() const {
@@ -309,6 +328,8 @@ void PluginLink::tick() {
       send(std::move(frame));
     }
     send_due();
+    // What has come and is not done is told now and then: the plugin would send it again.
+    if (received_news_) send({});
   });
 }
 

@@ -14,6 +14,7 @@
 #include "core/outbound_filling.hpp"
 #include "core/outbound_stream.hpp"
 #include "worker/config.hpp"
+#include "worker/linger.hpp"
 #include "worker/mqtt_link.hpp"
 
 namespace parley {
@@ -99,6 +100,7 @@ class PluginLink {
   void end_before(OutboundFilling::Next next, std::size_t items = 1);
   void close_batch();
   void send_due();
+  void see_that_collecting_ends();
   void send(link::WorkerFrame frame, const link::OutboundBatch* batch = nullptr);
   void tick();
 
@@ -109,10 +111,13 @@ class PluginLink {
   const Handlers handlers_;
   MqttLink mqtt_;
   asio::steady_timer ticker_;
+  asio::steady_timer collecting_;
 
   InboundStream in_;
   OutboundStream out_;
   OutboundFilling filling_;
+  Linger linger_;
+  bool watches_ = false;  // the timer runs
   std::uint64_t applied_total_ = 0;
   IngestNo told_ = 0;  // so many records the plugin has been told to be done, of this spool
   bool commit_news_ = false;

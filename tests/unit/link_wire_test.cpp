@@ -81,6 +81,7 @@ WorkerFrame full_worker_frame() {
   frame.last_batch_no = 5;
   frame.resume_ingest_no = 6;
   frame.want_sessions = true;
+  frame.collect_ms = 4;
   return frame;
 }
 
@@ -181,6 +182,7 @@ TEST_CASE("link: a worker frame is read back as it was") {
   REQUIRE(again->batch->commit);
   CHECK(again->batch->commit->above == frame.batch->commit->above);
   CHECK(again->want_sessions);
+  CHECK(again->collect_ms == 4);
 }
 
 TEST_CASE("link: parts that are absent stay absent") {
