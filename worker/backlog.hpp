@@ -85,10 +85,6 @@ class Backlogs {
   void hold_full();
   /// A client has said up to where it holds a conversation.
   void got(SessionNo session_no, ConversationId conversation, Seq seq, bool confirms);
-  /// Whether it was sent some of that which its client has not confirmed.
-  [[nodiscard]] bool waits_for_got(SessionNo session_no, ConversationId conversation) const {
-    return needs_.positions.position(session_no, conversation).has_value();
-  }
   /// Whether it has been told all events, also those from before it came: what it is not told later
   /// can only be what it is told live.
   [[nodiscard]] bool told_all(SessionNo session_no) const {

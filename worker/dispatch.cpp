@@ -222,8 +222,7 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
       [this, origin, record, update, seq = *seq](const sql::Resolved& resolved) mutable {
         if (resolved.kind.empty()) {
           err(origin, record, Code::user_not_found, "no user or room has this name");
-        } else if (resolved.kind == "room" && !resolved.member &&
-                   !(update.confirms && waits_for(record, resolved.conversation))) {
+        } else if (resolved.kind == "room" && !resolved.member) {
           err(origin, record, Code::not_member, "you are not in this room");
         } else if (resolved.conversation.value == 0 && !update.confirms) {
           needs_.plugin.done(origin);  // nothing has been said that could be got
@@ -235,16 +234,6 @@ void Dispatch::on_mark(const Origin& origin, const link::InboundRecord& record,
           tell_backlogs(record, update, seq);
         }
       });
-}
-
-/// Whether the device has been sent some of it and has not said that it holds that: what it says
-/// counts after its user has left, too.
-bool Dispatch::waits_for(const link::InboundRecord& record, ConversationId conversation) const {
-  const auto& sessions = needs_.sessions.of(record.user);
-  return std::any_of(sessions.begin(), sessions.end(), [&](SessionNo session_no) {
-    return needs_.sessions.find(session_no)->device == record.device &&
-           needs_.backlogs.waits_for_got(session_no, conversation);
-  });
 }
 
 /// What a device says it holds counts for its session of now, whichever it said it in.

@@ -51,8 +51,6 @@ class Dispatch {
   void send_to(const Origin& origin, link::InboundRecord record, SendMessage send);
   void push(PendingSend& pending, const sql::Resolved& resolved);
   void on_mark(const Origin& origin, const link::InboundRecord& record, const MarkTopic& topic);
-  [[nodiscard]] bool waits_for(const link::InboundRecord& record,
-                               ConversationId conversation) const;
   void tell_backlogs(const link::InboundRecord& record, const sql::MarkUpdate& update, Seq seq);
   void refuse_send(const Origin& origin, const link::InboundRecord& record, Format format,
                    const Ack& ack);

@@ -122,18 +122,10 @@ SELECT $2 = '' AND EXISTS (SELECT FROM devices WHERE user_id = $1),
   "FROM messages x JOIN users u ON u.user_id = x.sender_id "                                   \
   "WHERE x.conversation_id = $1 AND (x.expires_at IS NULL OR x.expires_at > clock_timestamp())"
 
-// Of somebody who has left: without those that have new words since.
 const PgStatement first_messages_statement{"first_messages", PARLEY_MESSAGES R"sql(
 AND x.seq > $3 AND x.seq < $4
 AND EXISTS (SELECT FROM membership_periods p WHERE p.conversation_id = $1 AND p.user_id = $2
-            AND x.seq > p.joined_seq
-            AND (p.left_seq IS NULL
-                 OR (x.seq <= p.left_seq
-                     AND (x.edited_at IS NULL
-                          OR EXISTS (SELECT FROM members m WHERE m.conversation_id = $1 AND m.user_id = $2)
-                          OR NOT EXISTS (SELECT FROM changes e
-                                         WHERE e.conversation_id = $1 AND e.seq = x.seq AND e.event IS NOT NULL
-                                           AND e.kind = 'edited' AND e.rev > rev_at($1, p.left_seq + 1))))))
+            AND x.seq > p.joined_seq AND (p.left_seq IS NULL OR x.seq <= p.left_seq))
 ORDER BY x.seq LIMIT $5)sql"};
 
 // Only what is there and may be seen is passed over: of the nearest stretch $6 seqs at most, as all

@@ -30,7 +30,6 @@ WHERE m.conversation_id = i.conversation_id AND m.user_id = i.user_id
        OR m.read_seq < LEAST(GREATEST(i.read_seq, i.said_seq), h.last_seq))
 RETURNING m.conversation_id, m.user_id, old.got_seq, m.got_seq, old.read_seq, m.read_seq)sql"};
 
-// Of what was left only who has not got everything from before has a mark.
 const PgStatement raise_device_marks_statement{"raise_device_marks", R"sql(
 INSERT INTO device_marks AS d (user_id, device, conversation_id, got_seq, got_rev)
 SELECT i.user_id, i.device, i.conversation_id,
@@ -39,11 +38,9 @@ SELECT i.user_id, i.device, i.conversation_id,
 FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::timestamptz[])
      AS i(user_id, device, conversation_id, got_seq, read_seq, got_rev, got_before, read_before)
 JOIN conversation_heads h ON h.conversation_id = i.conversation_id
+JOIN members m ON m.conversation_id = i.conversation_id AND m.user_id = i.user_id
 JOIN users u ON u.user_id = i.user_id AND u.disabled_at IS NULL
-LEFT JOIN members m ON m.conversation_id = i.conversation_id AND m.user_id = i.user_id AND i.device <> ''
-LEFT JOIN device_marks l ON l.user_id = i.user_id AND l.device = i.device AND l.conversation_id = i.conversation_id
-                        AND l.left_seq IS NOT NULL
-WHERE (m.user_id IS NOT NULL OR l.user_id IS NOT NULL)
+WHERE i.device <> ''
   AND (GREATEST(i.got_seq, i.read_seq, i.got_rev) > 0 OR i.got_before IS NOT NULL OR i.read_before IS NOT NULL)
 ORDER BY i.user_id, i.device, i.conversation_id
 ON CONFLICT (user_id, device, conversation_id) DO UPDATE

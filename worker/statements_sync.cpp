@@ -7,25 +7,18 @@
 namespace parley::sql {
 namespace {
 
-// Where nothing but messages has happened a rev is a seq, and nothing has to be looked up. Of what
-// was left: up to there, and all that happened before it was.
+// Where nothing but messages has happened a rev is a seq, and nothing has to be looked up.
 const PgStatement behind_statement{"behind", R"sql(
 SELECT c.conversation_id, CASE WHEN c.kind = 'room' THEN c.name ELSE peer.name END, c.kind = 'room',
-       held.seq, top.seq, top.rev, held_events.rev, h.first_seq - 1 > GREATEST(position.got_seq, period.joined_seq)
-FROM (SELECT uc.user_id, uc.conversation_id, NULL::bigint AS left_seq FROM user_conversations uc WHERE uc.user_id = $1
-      UNION ALL
-      SELECT l.user_id, l.conversation_id, l.left_seq FROM device_marks l
-      WHERE l.user_id = $1 AND l.device = $2 AND l.left_seq > l.got_seq AND NOT $3) AS uc
+       held.seq, h.last_seq, h.last_rev, held_events.rev, h.first_seq - 1 > GREATEST(position.got_seq, period.joined_seq)
+FROM user_conversations uc
 JOIN conversations c ON c.conversation_id = uc.conversation_id
 JOIN conversation_heads h ON h.conversation_id = c.conversation_id
-LEFT JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = uc.user_id
+JOIN members m ON m.conversation_id = c.conversation_id AND m.user_id = uc.user_id
 LEFT JOIN device_marks d ON d.user_id = uc.user_id AND d.device = $2 AND d.conversation_id = c.conversation_id
                         AND NOT $3
-CROSS JOIN LATERAL (SELECT COALESCE(uc.left_seq, h.last_seq) AS seq,
-                           CASE WHEN uc.left_seq IS NULL THEN h.last_rev
-                                ELSE LEAST(rev_at(c.conversation_id, uc.left_seq + 1) - 1, h.last_rev) END AS rev) AS top
-CROSS JOIN LATERAL (SELECT CASE WHEN $3 THEN 0 WHEN $2 = '' THEN COALESCE(m.got_seq, d.got_seq)
-                                ELSE COALESCE(d.got_seq, 0) END AS got_seq) AS position
+CROSS JOIN LATERAL (SELECT CASE WHEN $3 THEN 0 WHEN $2 = '' THEN m.got_seq ELSE COALESCE(d.got_seq, 0) END AS got_seq)
+  AS position
 CROSS JOIN LATERAL (SELECT min(joined_seq) AS joined_seq FROM membership_periods p
                     WHERE p.conversation_id = c.conversation_id AND p.user_id = uc.user_id) AS period
 CROSS JOIN LATERAL (SELECT GREATEST(position.got_seq, period.joined_seq, h.first_seq - 1) AS seq) AS held
@@ -33,7 +26,7 @@ CROSS JOIN LATERAL (SELECT CASE WHEN h.last_rev = h.last_seq THEN held.seq
                                 ELSE GREATEST(d.got_rev, rev_at(c.conversation_id, held.seq)) END AS rev) AS held_events
 LEFT JOIN direct_pairs pair ON c.kind = 'direct' AND pair.conversation_id = c.conversation_id
 LEFT JOIN users peer ON peer.user_id = CASE WHEN pair.user_lo = uc.user_id THEN pair.user_hi ELSE pair.user_lo END
-WHERE (m.user_id IS NOT NULL) = (uc.left_seq IS NULL) AND (top.seq > held.seq OR top.rev > held_events.rev)
+WHERE uc.user_id = $1 AND (h.last_seq > held.seq OR h.last_rev > held_events.rev)
 ORDER BY c.conversation_id)sql"};
 
 // About a message: who may see that, and of what hangs on it only while its contents are there.

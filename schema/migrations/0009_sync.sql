@@ -17,10 +17,7 @@ ALTER TABLE changes ALTER COLUMN last_seq SET NOT NULL;
 -- Who has been removed is told so when he is back.
 CREATE INDEX changes_also_to ON changes (also_to, created_at) WHERE also_to IS NOT NULL;
 
-ALTER TABLE device_marks
-  ADD COLUMN got_rev  bigint NOT NULL DEFAULT 0,  -- events; its messages say more, perhaps
-  ADD COLUMN left_seq bigint;  -- its user has left, and up to there it has not got everything. Device '': of his sessions without one
-CREATE INDEX device_marks_left ON device_marks (user_id, device) WHERE left_seq IS NOT NULL;
+ALTER TABLE device_marks ADD COLUMN got_rev bigint NOT NULL DEFAULT 0;  -- events; its messages say more, perhaps
 ALTER TABLE members ADD COLUMN cursor_at timestamptz;                   -- when got_seq or read_seq rose
 -- Until when a session was there for sure, and so was told what has no rev: earlier than last_seen_at, which is when it was
 -- noticed that the last one is gone. Null: not known to have ended.
@@ -126,94 +123,34 @@ BEGIN
   DELETE FROM device_marks d WHERE d.user_id = someone AND (its_name IS NULL OR d.device = its_name);
 END $$;
 
--- As before, but whoever is back gets first what his devices had not got when he left, and then what the room lets him see.
-CREATE OR REPLACE FUNCTION enter_room(conversation bigint, someone bigint, as_role text) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-  here     bigint := (SELECT last_seq FROM conversation_heads WHERE conversation_id = conversation);
-  sees_all boolean := (SELECT history = 'all' FROM conversations WHERE conversation_id = conversation);
-  owed     bigint;
-BEGIN
-  DELETE FROM device_marks d WHERE d.user_id = someone AND d.device = '' AND d.conversation_id = conversation
-  RETURNING CASE WHEN d.got_seq < d.left_seq THEN d.got_seq END INTO owed;
-  INSERT INTO members (conversation_id, user_id, got_seq, read_seq, role)
-  VALUES (conversation, someone, COALESCE(owed, here), here, as_role);
-  UPDATE conversations SET member_count = member_count + 1 WHERE conversation_id = conversation;
-  INSERT INTO membership_periods (conversation_id, user_id, joined_seq, since_seq)
-  VALUES (conversation, someone, CASE WHEN sees_all THEN 0 ELSE here END, here)
-  ON CONFLICT (conversation_id, user_id, since_seq) DO UPDATE SET left_seq = NULL, got_seq = NULL, read_seq = NULL;
-  INSERT INTO user_conversations (user_id, conversation_id) VALUES (someone, conversation) ON CONFLICT DO NOTHING;
-  INSERT INTO device_marks (user_id, device, conversation_id, got_seq)
-  SELECT d.user_id, d.device, conversation, here FROM devices d WHERE d.user_id = someone AND here > 0 ORDER BY d.device
-  ON CONFLICT (user_id, device, conversation_id) DO UPDATE
-  SET got_seq = CASE WHEN device_marks.got_seq < device_marks.left_seq THEN device_marks.got_seq
-                     ELSE GREATEST(device_marks.got_seq, EXCLUDED.got_seq) END,
-      left_seq = NULL;
-  DELETE FROM invitations WHERE user_id = someone AND conversation_id = conversation;
-END $$;
-
--- As before, but what his devices have not got yet stays theirs to get.
-CREATE OR REPLACE FUNCTION quit_room(conversation bigint, someone bigint) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-  here bigint := (SELECT last_seq FROM conversation_heads WHERE conversation_id = conversation);
-  was  members;
-BEGIN
-  DELETE FROM members WHERE conversation_id = conversation AND user_id = someone RETURNING * INTO was;
-  UPDATE conversations SET member_count = member_count - 1 WHERE conversation_id = conversation;
-  UPDATE membership_periods SET left_seq = here, got_seq = was.got_seq, read_seq = was.read_seq
-  WHERE conversation_id = conversation AND user_id = someone AND left_seq IS NULL;
-  DELETE FROM user_conversations WHERE user_id = someone AND conversation_id = conversation;
-  -- A device without a mark has got nothing yet.
-  INSERT INTO device_marks (user_id, device, conversation_id, got_seq, left_seq)
-  SELECT someone, his.device, conversation, his.got_seq, here
-  FROM (SELECT d.device, 0 AS got_seq FROM devices d WHERE d.user_id = someone
-        UNION ALL SELECT '', was.got_seq WHERE NOT EXISTS (SELECT FROM devices d WHERE d.user_id = someone)) AS his
-  ORDER BY his.device
-  ON CONFLICT (user_id, device, conversation_id) DO UPDATE SET left_seq = EXCLUDED.left_seq;
-  DELETE FROM device_marks WHERE user_id = someone AND conversation_id = conversation AND got_seq >= here;
-END $$;
-
 -- Puts a device exactly where it says it is; what it does not name it does not hold. From now on it confirms. One row
 -- for each conversation that it names and is in: up to where it holds it. Without a device only says so. A mark that has risen
--- meanwhile is put back, too: it gets something once more. Of what was left it gets what it lacks up to there.
+-- meanwhile is put back, too: it gets something once more.
 CREATE FUNCTION place_device(someone bigint, its_name text, convs text[], revs bigint[])
 RETURNS TABLE (conversation_id bigint, got_seq bigint, got_rev bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
-DECLARE
-  ids   bigint[];
-  at    bigint[];
-  until bigint;
 BEGIN
   IF NOT EXISTS (SELECT FROM users WHERE user_id = someone AND disabled_at IS NULL) THEN RETURN; END IF;
-  SELECT array_agg(i.id), array_agg(i.rev) INTO ids, at
-  FROM (SELECT conversation_called(someone, conv) AS id, max(rev) AS rev
-        FROM unnest(convs, revs) AS listed(conv, rev) GROUP BY 1) AS i WHERE i.id IS NOT NULL;
   IF its_name <> '' THEN
     INSERT INTO devices (user_id, device, confirms) VALUES (someone, its_name, true)
     ON CONFLICT (user_id, device) DO UPDATE SET confirms = true;
-    PERFORM FROM device_marks d WHERE d.user_id = someone AND d.device = its_name ORDER BY d.conversation_id FOR UPDATE;
-    DELETE FROM device_marks d
-    WHERE d.user_id = someone AND d.device = its_name AND (d.left_seq IS NULL OR d.conversation_id = ANY (ids));
+    PERFORM forget_marks(someone, its_name);
   END IF;
-  FOR conversation_id, got_seq, got_rev, until IN
-    SELECT h.conversation_id, GREATEST(seq_at(h.conversation_id, LEAST(i.rev, h.last_rev)), 0), LEAST(i.rev, h.last_rev), ended.seq
-    FROM unnest(ids, at) AS i(id, rev)
+  FOR conversation_id, got_seq, got_rev IN
+    SELECT h.conversation_id, GREATEST(seq_at(h.conversation_id, LEAST(i.rev, h.last_rev)), 0), LEAST(i.rev, h.last_rev)
+    FROM (SELECT conversation_called(someone, conv) AS id, max(rev) AS rev
+          FROM unnest(convs, revs) AS listed(conv, rev) GROUP BY 1) AS i
+    JOIN members m ON m.conversation_id = i.id AND m.user_id = someone
     JOIN conversation_heads h ON h.conversation_id = i.id
-    LEFT JOIN members m ON m.conversation_id = i.id AND m.user_id = someone
-    LEFT JOIN LATERAL (SELECT max(p.left_seq) AS seq FROM membership_periods p
-                       WHERE m.user_id IS NULL AND p.conversation_id = i.id AND p.user_id = someone) AS ended ON true
-    WHERE m.user_id IS NOT NULL OR ended.seq IS NOT NULL
     ORDER BY h.conversation_id
   LOOP
-    IF its_name <> '' AND (until IS NULL OR got_seq < until) THEN
-      INSERT INTO device_marks (user_id, device, conversation_id, got_seq, got_rev, left_seq)
-      VALUES (someone, its_name, conversation_id, got_seq, got_rev, until)
-      ON CONFLICT (user_id, device, conversation_id) DO UPDATE
-      SET got_seq = EXCLUDED.got_seq, got_rev = EXCLUDED.got_rev, left_seq = EXCLUDED.left_seq;
+    IF its_name <> '' THEN
+      INSERT INTO device_marks (user_id, device, conversation_id, got_seq, got_rev)
+      VALUES (someone, its_name, conversation_id, got_seq, got_rev)
+      ON CONFLICT (user_id, device, conversation_id) DO UPDATE SET got_seq = EXCLUDED.got_seq, got_rev = EXCLUDED.got_rev;
     END IF;
-    IF until IS NULL THEN RETURN NEXT; END IF;
+    RETURN NEXT;
   END LOOP;
 END $$;
 

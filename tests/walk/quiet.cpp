@@ -89,24 +89,6 @@ void Walk::compare_member(const Device& device, const std::string& conv, const C
   }
 }
 
-/// What was said while he was in there and is still as it was then, whether he heard it then or
-/// not.
-void Walk::compare_left(const Device& device, Differences& found) {
-  const std::string& me = device.user();
-  for (auto& [name, truth] : model_.rooms()) {
-    if (truth.has(me) || !truth.stays.contains(me)) continue;
-    const Stay& last = truth.stays.at(me).back();
-    const HeldConversation& held = device.view().of(name);
-    for (Seq seq = std::max(last.since + 1, held.truncated_from); seq <= *last.left; ++seq) {
-      const Said& said = truth.at(seq);
-      if (said.deleted || said.edited || held.messages.contains(seq)) continue;
-      found.push_back({device.client_id() + " in " + name + ", which he left after " +
-                           number(*last.left) + ": has not got " + number(seq),
-                       &truth});
-    }
-  }
-}
-
 /// Nothing that was never for him.
 void Walk::compare_secrets(const Device& device, Differences& found) {
   const std::string& me = device.user();
@@ -203,7 +185,6 @@ Walk::Differences Walk::compare_device(const Device& device) {
   for (const auto& [conv, truth] : model_.of(device.user())) {
     compare_member(device, conv, *truth, device.view().of(conv), found);
   }
-  compare_left(device, found);
   compare_state(device, found);
   return found;
 }

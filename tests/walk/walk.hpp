@@ -125,7 +125,6 @@ class Walk {
   Differences compare_device(const Device& device);
   void compare_member(const Device& device, const std::string& conv, const Conversation& truth,
                       const HeldConversation& held, Differences& found);
-  void compare_left(const Device& device, Differences& found);
   void compare_secrets(const Device& device, Differences& found);
   void compare_order(const Device& device, Differences& found);
   void compare_history(const std::string& user, Differences& found);
