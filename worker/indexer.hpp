@@ -36,10 +36,12 @@ class Indexer {
   void work();
   void sweep();
   void swept(const sql::HeadsBehind& page);
-  void index(std::vector<ConversationId> conversations);
-  void write(const std::vector<ConversationId>& conversations,
+  /// @param alone  as it has failed together with others
+  void index(std::vector<ConversationId> conversations, bool alone);
+  void write(const std::vector<ConversationId>& conversations, bool alone,
              const std::vector<sql::IndexWork>& work);
-  void failed(const std::vector<ConversationId>& conversations, const PgFault& fault);
+  void adapt();
+  void failed(const std::vector<ConversationId>& conversations, bool alone, const PgFault& fault);
   void go_on();
 
   const std::string configuration_;
@@ -52,13 +54,16 @@ class Indexer {
   MonoMillis round_at_;
   MonoMillis began_;  // the step that is under way, or was the last
   MonoMillis rest_until_;
-  std::size_t at_once_ = 8;  // conversations, so that a step is short
+  MonoMillis pressed_until_;        // it rests longer, while messages wait for being stored
+  std::size_t messages_max_ = 400;  // in a step
+  bool looked_ = false;             // at a page of all heads, and no round since
   // What is behind: bounded; what does not fit the next look at all heads finds.
   std::deque<ConversationId> waiting_;
   std::unordered_set<ConversationId> known_;  // the same
   std::size_t alone_ = 0;  // so many of the first are tried one by one, as one of them fails
   ConversationId swept_;   // the look at all heads has come so far
   MonoMillis sweep_at_;    // when the next one begins
+  MonoMillis plan_at_;     // statements are planned anew
   bool failing_ = false;
 };
 

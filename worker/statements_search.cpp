@@ -79,6 +79,7 @@ struct Stretches {
 }  // namespace
 
 const PgStatement limit_indexing{"limit_indexing", "SET statement_timeout = '20s'"};
+const PgStatement forget_plans{"forget_plans", "DISCARD PLANS"};
 
 PgQuery has_search_configuration(const std::string& configuration) {
   return {&has_search_configuration_statement, std::move(PgParams{}.text(configuration))};

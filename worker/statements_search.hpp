@@ -18,6 +18,8 @@ PgQuery has_search_configuration(const std::string& configuration);
 bool has_search_configuration_of(const PgRows& rows);
 
 extern const PgStatement limit_indexing;  // the time of statements, on the indexer's connection
+/// From here on its statements are planned for the tables as they are now.
+extern const PgStatement forget_plans;
 
 /// Which conversations behind `after` are behind with the index: one page of at most `max`.
 PgQuery heads_behind(ConversationId after, const std::string& configuration, std::int64_t max);

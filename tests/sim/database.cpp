@@ -169,7 +169,7 @@ PgRows Database::execute(const PgQuery& query) {
   if (name == "erase_contents") return Rows{2}.row().boolean(false).null().done();
   if (name == "retention_step") return Rows{2}.row().int8(-1).null().done();
   if (name == "limit_chores" || name == "postpone_erasure") return nothing();
-  if (name == "limit_indexing") return nothing();
+  if (name == "limit_indexing" || name == "forget_plans") return nothing();
   if (name == "newest_message") return Rows{1}.row().null().done();  // no clock here runs wrong
   if (name == "database_clock") {
     constexpr std::int64_t pg_epoch_ms = 946'684'800'000;
