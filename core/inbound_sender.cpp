@@ -62,7 +62,8 @@ void InboundSender::go_back(const Spool& spool, IngestNo to) {
   }
 }
 
-std::optional<link::InboundBatch> InboundSender::next(const Spool& spool, MonoMillis now) {
+std::optional<link::InboundBatch> InboundSender::next(const Spool& spool, MonoMillis now,
+                                                      IngestNo last) {
   link::InboundBatch batch;
   batch.after = sent_;
   std::size_t frame_bytes = 0;
@@ -71,6 +72,7 @@ std::optional<link::InboundBatch> InboundSender::next(const Spool& spool, MonoMi
   for (std::size_t i = spool.find(sent_ + 1); i < entries.size(); ++i) {
     const auto& entry = entries[i];
     if (entry.released) continue;
+    if (entry.ingest_no > last) break;
     const std::size_t item_bytes = entry.length + item_overhead_bytes;
     if (!batch.records.empty() && frame_bytes + item_bytes > link::frame_bytes_target) break;
     if (outstanding_records_ + 1 > credit_.records) break;

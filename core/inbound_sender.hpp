@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 
 #include "core/ids.hpp"
@@ -34,8 +35,10 @@ class InboundSender {
   /// @return whether it went back
   bool repeat(const Spool& spool, MonoMillis now, std::int64_t after_ms);
   /// The next batch: about link::frame_bytes_target bytes, more only for one single record.
+  /// @param last  nothing behind this record
   /// @return nothing if there is nothing to send, or no credit
-  std::optional<link::InboundBatch> next(const Spool& spool, MonoMillis now);
+  std::optional<link::InboundBatch> next(const Spool& spool, MonoMillis now,
+                                         IngestNo last = std::numeric_limits<IngestNo>::max());
 
   /// How many records may not have been sent yet.
   [[nodiscard]] std::uint64_t unsent(const Spool& spool) const { return spool.next() - 1 - sent_; }

@@ -275,10 +275,20 @@ bool Link::collects(const Now& now) {
   const auto waiting = sender_.unsent(spool_);
   if (collect_ms_ > 0 && waiting > 0 && waiting < collected_enough) {
     if (!collecting_since_) collecting_since_ = now.mono;
+    collected_ = spool_.next() - 1;
     if (now.mono.value - collecting_since_->value < collect_ms_) return true;
   }
   collecting_since_.reset();
   return false;
+}
+
+void Link::send_records(const Now& now, IngestNo last) {
+  while (auto batch = sender_.next(spool_, now.mono, last)) {
+    link::PluginFrame frame;
+    frame.batch = std::move(*batch);
+    send(std::move(frame));
+    crash_point(CrashPoint::plugin_after_inbound_batch);
+  }
 }
 
 void Link::flush(const Now& now) {
@@ -287,20 +297,18 @@ void Link::flush(const Now& now) {
   if (!open()) return;  // the next one gets all of them
   const std::uint64_t sent_before = counters_.frames_out;
   if (std::exchange(welcome_due_, false)) send_welcome();
+  // What a session subscribed counts for what it sent afterwards, and not for what it sent before.
+  if (collecting_since_ && (snapshot_due_ || !changes.empty())) {
+    send_records(now, collected_);
+    collecting_since_.reset();
+  }
   if (std::exchange(snapshot_due_, false)) {
     send_sessions(sessions_.snapshot(), true);
   } else if (!changes.empty()) {
     send_sessions(std::move(changes), false);
   }
   if (sender_.repeat(spool_, now.mono, repeat_after_ms)) ++counters_.repeats;
-  if (!collects(now)) {
-    while (auto batch = sender_.next(spool_, now.mono)) {
-      link::PluginFrame frame;
-      frame.batch = std::move(*batch);
-      send(std::move(frame));
-      crash_point(CrashPoint::plugin_after_inbound_batch);
-    }
-  }
+  if (!collects(now)) send_records(now, spool_.next());
   if (!typing.empty()) {
     link::PluginFrame frame;
     frame.typing = std::move(typing);

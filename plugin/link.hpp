@@ -67,6 +67,7 @@ class Link {
   void expand(const link::OutboundBatch& batch);
   void send(link::PluginFrame frame);
   [[nodiscard]] bool collects(const Now& now);
+  void send_records(const Now& now, IngestNo last);
   void send_welcome();
   void send_sessions(std::vector<link::SessionChange> changes, bool snapshot);
   void release(const link::Commit& commit);
@@ -93,6 +94,7 @@ class Link {
   OutboundReceiver receiver_stream_;
   std::int64_t collect_ms_ = 0;  // records may wait so long for others
   std::optional<MonoMillis> collecting_since_;
+  IngestNo collected_ = 0;  // the last one that waits since an earlier tick
   std::uint64_t session_change_no_ = 0;
   std::vector<std::string> typing_;  // until the tick
   std::uint64_t told_applied_ = 0;

@@ -13,15 +13,13 @@ class Linger {
   using Time = std::chrono::steady_clock::time_point;
   using Duration = std::chrono::steady_clock::duration;
 
-  /// So many records came together. @param under_way  while earlier ones were not done
+  /// So many records came together. @param under_way  while earlier ones were being stored
   void came(Time now, std::size_t records, bool under_way);
-  /// Nothing is under way any more.
-  void finished(Time now) { finished_at_ = now; }
   /// The plugin may be waiting although nothing more comes: if that is so, it is to wait no more.
   /// @return whether it is
   bool is_over(Time now);
-  /// How long a record may wait. Somebody who waits for his answer before he goes on is not kept
-  /// waiting: then nothing comes while something is under way.
+  /// How long a record may wait. Those who wait for answers before they go on are not kept waiting:
+  /// then less comes than before.
   [[nodiscard]] Duration wait() const { return wait_; }
 
  private:
@@ -29,7 +27,8 @@ class Linger {
 
   Duration wait_{};
   Time came_at_{};
-  Time finished_at_{};
+  Time since_{};       // it began
+  double before_ = 0;  // records per ms, when it did
   Time not_before_{};  // it did not help of late
   // Since window_at_:
   Time window_at_{};

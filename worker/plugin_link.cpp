@@ -94,7 +94,7 @@ void PluginLink::send(link::WorkerFrame frame, const link::OutboundBatch* batch)
   frame.spool_id = in_.spool_id();
   frame.received_ingest_no = in_.spool_id() == 0 ? 0 : in_.next() - 1;
   frame.last_batch_no = out_.last_batch_no();
-  frame.collect_ms = static_cast<std::uint32_t>(
+  frame.collect_ms = told_collect_ms_ = static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(linger_.wait()).count());
   received_news_ = false;
   if (is_lost(frame, batch)) return;
@@ -196,10 +196,9 @@ void PluginLink::on_sessions(link::SessionBatch batch) {
 
 void PluginLink::on_batch(link::InboundBatch batch) {
   if (!taking_) return;
-  const bool under_way = in_.tracker().outstanding() > 0;
   auto taken = in_.take(std::move(batch));
   received_news_ = true;
-  linger_.came(steady_now(), taken.records.size(), under_way);
+  linger_.came(steady_now(), taken.records.size(), handlers_.storing());
   if (linger_.wait() > Linger::Duration::zero()) see_that_collecting_ends();
   if (taken.gap && mono_now().value - asked_at_.value >= ask_again_ms) {
     asked_at_ = mono_now();
@@ -249,7 +248,6 @@ void PluginLink::generations(std::vector<link::Generation> some, bool first, boo
 
 void PluginLink::done(const Origin& origin) {
   in_.done(origin.spool_id, origin.ingest_no);
-  if (in_.tracker().outstanding() == 0) linger_.finished(steady_now());
   commit_news_ = true;
   filling_.between_messages();
 }
@@ -275,6 +273,7 @@ void PluginLink::close_batch() {
 void PluginLink::flush() {
   if (!filling_.empty() || (commit_news_ && welcomed_)) close_batch();
   send_due();
+  if (told_collect_ms_ > 0 && linger_.wait() == Linger::Duration::zero() && welcomed_) send({});
 }
 
 void PluginLink::send_due() {

@@ -39,6 +39,7 @@ class PluginLink {
     std::function<void()> superseded;                  // a worker with a higher epoch is obeyed
     std::function<void(const std::string&)> unusable;  // the broker cannot carry our frames
     std::function<void()> applied;                     // the plugin has carried out some more
+    std::function<bool()> storing;  // whether messages wait for being stored, or are just stored
   };
   PluginLink(asio::io_context& loop, const Config& config, MqttSettings settings,
              std::uint64_t epoch, Handlers handlers);
@@ -118,6 +119,7 @@ class PluginLink {
   OutboundFilling filling_;
   Linger linger_;
   bool watches_ = false;  // the timer runs
+  std::uint32_t told_collect_ms_ = 0;
   std::uint64_t applied_total_ = 0;
   IngestNo told_ = 0;  // so many records the plugin has been told to be done, of this spool
   bool commit_news_ = false;

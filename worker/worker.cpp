@@ -190,6 +190,7 @@ PluginLink::Handlers Worker::plugin_handlers() {
     on_sessions_known();
     turn();  // the lanes have waited for it
   };
+  handlers.storing = [this] { return lanes_.waiting() > 0; };
   handlers.welcome = [this] { on_welcome(); };
   handlers.superseded = [this] { end(Ending::superseded); };
   handlers.unusable = [this](const std::string& why) {

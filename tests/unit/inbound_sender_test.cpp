@@ -171,3 +171,17 @@ TEST_CASE("inbound_sender: a worker that comes back goes on behind what it has")
   bench.sender.skip(*bench.spool, 99, bench.now);
   CHECK(bench.send().empty());
 }
+
+TEST_CASE("inbound_sender: what waits goes out up to a record, and it says how many wait") {
+  Bench bench;
+  bench.put(5);
+  bench.sender.begin(*bench.spool, {100, 10'000}, bench.now);
+  CHECK(bench.sender.unsent(*bench.spool) == 5);
+  const auto batch = bench.sender.next(*bench.spool, bench.now, 3);
+  REQUIRE(batch);
+  CHECK(batch->records.size() == 3);
+  CHECK(bench.sender.unsent(*bench.spool) == 2);
+  CHECK_FALSE(bench.sender.next(*bench.spool, bench.now, 3));
+  CHECK(bench.send() == Numbers{4, 5});
+  CHECK(bench.sender.unsent(*bench.spool) == 0);
+}
