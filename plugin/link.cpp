@@ -16,6 +16,7 @@ constexpr std::int64_t ask_again_ms = 200;          // for a lost batch
 constexpr std::int64_t tell_applied_ms = 50;        // when there is news and nothing else to send
 constexpr std::uint64_t tell_applied_batches = 16;  // or at once when it is that many
 constexpr std::int64_t heartbeat_ms = 1'000;
+constexpr std::size_t refused_max = 8;
 constexpr std::int64_t collect_ms_max = 20;
 constexpr std::uint64_t collected_enough = 64;   // records make a good batch
 constexpr std::int64_t refuse_again_ms = 1'000;  // a worker that goes on speaking
@@ -61,8 +62,9 @@ bool Link::open() const {
 bool Link::lets_read(const Session& session, std::string_view payload) const {
   if (is_receiver(session)) return true;
   // The one frame that tells a worker why it is not heard.
-  return !refused_.frame.empty() && session.client_id.view() == refused_.client_id &&
-         payload == refused_.frame;
+  return std::any_of(refused_.begin(), refused_.end(), [&](const Refused& one) {
+    return session.client_id.view() == one.client_id && payload == one.frame;
+  });
 }
 
 bool Link::may_write_server(const Session& session) const {
@@ -91,6 +93,12 @@ void Link::on_gone(const Session& session) {
   on_service_changed();
 }
 
+const Link::Refused* Link::find_refused(std::uint64_t epoch) const {
+  const auto found = std::find_if(refused_.begin(), refused_.end(),
+                                  [epoch](const Refused& one) { return one.epoch == epoch; });
+  return found == refused_.end() ? nullptr : &*found;
+}
+
 void Link::refuse(std::uint64_t epoch, const std::string& client_id, std::size_t padding,
                   const Now& now) {
   link::PluginFrame answer;
@@ -101,8 +109,10 @@ void Link::refuse(std::uint64_t epoch, const std::string& client_id, std::size_t
   answer.welcome->obeyed_epoch = epoch_;
   // A worker that still probes the sizes listens to nothing shorter.
   answer.welcome->padding.assign(std::min(padding, padding_bytes_max), '\0');
-  refused_ = {epoch, client_id, link::encode(answer), now.mono};
-  publish(inbound_topic_, refused_.frame, 0);
+  std::erase_if(refused_, [epoch](const Refused& one) { return one.epoch == epoch; });
+  if (refused_.size() >= refused_max) refused_.pop_front();
+  refused_.push_back({epoch, client_id, link::encode(answer), now.mono});
+  publish(inbound_topic_, refused_.back().frame, 0);
   log_warning("event=worker_refused epoch=" + std::to_string(epoch) +
               " obeyed_epoch=" + std::to_string(epoch_));
 }
@@ -141,13 +151,12 @@ void Link::on_frame(Session& from, std::string_view payload, const Now& now) {
     return;
   }
   if (frame->worker_epoch < epoch_) {
-    const bool told = frame->worker_epoch == refused_.epoch &&
-                      now.mono.value - refused_.told_at.value < refuse_again_ms;
+    const Refused* const known = find_refused(frame->worker_epoch);
     if (frame->hello) {
       refuse(frame->worker_epoch, frame->hello->receive_client_id, frame->hello->padding.size(),
              now);
-    } else if (frame->worker_epoch == refused_.epoch && !told) {
-      refuse(refused_.epoch, std::string{refused_.client_id}, 0, now);
+    } else if (known != nullptr && now.mono.value - known->told_at.value >= refuse_again_ms) {
+      refuse(known->epoch, std::string{known->client_id}, 0, now);
     }
     return;
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -61,6 +62,7 @@ class Link {
 
   [[nodiscard]] bool open() const;
   void on_hello(const Session& from, const link::WorkerFrame& frame, const Now& now);
+  [[nodiscard]] const Refused* find_refused(std::uint64_t epoch) const;
   void refuse(std::uint64_t epoch, const std::string& client_id, std::size_t padding,
               const Now& now);
   void on_batch(const link::OutboundBatch& batch);
@@ -99,7 +101,7 @@ class Link {
   std::vector<std::string> typing_;  // until the tick
   std::uint64_t told_applied_ = 0;
   MonoMillis told_at_;
-  Refused refused_;
+  std::deque<Refused> refused_;  // the last ones: each may have to be told again
   std::uint64_t revocations_changed_ = 0;
 };
 
