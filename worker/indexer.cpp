@@ -173,20 +173,22 @@ void Indexer::write(const std::vector<ConversationId>& conversations, bool alone
                     const std::vector<sql::IndexWork>& behind) {
   std::vector<std::vector<std::vector<std::string>>> mentions;
   std::vector<ConversationId> more;
+  std::size_t messages = 0;
   for (const auto& one : behind) {
+    messages += one.items.size();
     auto& of_one = mentions.emplace_back();
     for (const auto& item : one.items) of_one.push_back(names_in(one.conversation, item));
     if (one.more) more.push_back(one.conversation);
   }
   std::vector<PgQuery> queries;
   queries.push_back(sql::index_messages(configuration_, behind, mentions));
-  database_.submit(std::move(queries), [this, conversations, alone, more](auto result) {
+  database_.submit(std::move(queries), [this, conversations, alone, more, messages](auto result) {
     busy_ = false;
     if (!result) {
       failed(conversations, alone, result.error());
       return;
     }
-    if (!alone) adapt();
+    if (!alone) adapt(messages);
     if (std::exchange(failing_, false)) log::info("event=search_back");
     for (const auto conversation : more) touched(conversation);
     more_ = more_ || !more.empty();
@@ -195,11 +197,11 @@ void Indexer::write(const std::vector<ConversationId>& conversations, bool alone
 }
 
 /// Larger steps cost less for each message; smaller ones keep others waiting for less long.
-void Indexer::adapt() {
+void Indexer::adapt(std::size_t messages) {
   const auto took = mono_now().value - began_.value;
   if (took > 2 * step_ms) {
     messages_max_ = std::max(messages_least, messages_max_ / 2);
-  } else if (took <= step_ms) {
+  } else if (took <= step_ms && messages >= messages_max_ / 2) {
     messages_max_ = std::min(messages_most, messages_max_ + messages_max_ / 4);
   }
 }

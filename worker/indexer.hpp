@@ -40,7 +40,7 @@ class Indexer {
   void index(std::vector<ConversationId> conversations, bool alone);
   void write(const std::vector<ConversationId>& conversations, bool alone,
              const std::vector<sql::IndexWork>& work);
-  void adapt();
+  void adapt(std::size_t messages);
   void failed(const std::vector<ConversationId>& conversations, bool alone, const PgFault& fault);
   void go_on();
 

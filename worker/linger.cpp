@@ -38,11 +38,8 @@ void Linger::judge(Time now) {
       since_ = now;
       before_ = per_ms;
     }
-  } else if (now - since_ < trial && per_ms < rate_least * before_) {
-    wait_ = Duration::zero();
-    not_before_ = now + try_again_after;
-  } else if (expected < still_worth_it) {
-    wait_ = Duration::zero();
+  } else if (expected < still_worth_it || (now - since_ < trial && per_ms < rate_least * before_)) {
+    end(now);
   }
   window_at_ = now;
   records_ = times_ = overlapping_ = 0;
@@ -50,10 +47,14 @@ void Linger::judge(Time now) {
 
 bool Linger::is_over(Time now) {
   if (wait_ == Duration::zero() || now - came_at_ < 2 * linger_for) return false;
-  wait_ = Duration::zero();
-  // So soon: all of them wait for answers to what waits in the plugin.
-  if (now - since_ < trial) not_before_ = now + try_again_after;
+  end(now);
   return true;
+}
+
+void Linger::end(Time now) {
+  wait_ = Duration::zero();
+  // So soon: they wait for answers to what waits in the plugin.
+  if (now - since_ < trial) not_before_ = now + try_again_after;
 }
 
 }  // namespace parley

@@ -24,6 +24,7 @@ class Linger {
 
  private:
   void judge(Time now);
+  void end(Time now);
 
   Duration wait_{};
   Time came_at_{};

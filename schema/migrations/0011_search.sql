@@ -51,8 +51,8 @@ LANGUAGE sql IMMUTABLE AS $$ SELECT left(body, 65536) $$;
 -- names mentioned in them (names_…), and says how far that is (done_…). Whoever is no member is not mentioned: nobody fills another
 -- one's list from a room that this one never was in. What is about to expire is left out: the sweeper may be at it right now. Times
 -- are texts, as nothing else keeps their microseconds.
--- Everything is looked for stretch by stretch by its key (OFFSET 0, and nothing is read from end to end), as the plan is kept for long,
--- and the tables that it was made for were small: else each step reads all messages there are. What was there before goes by
+-- Everything is looked for stretch by stretch by its key (OFFSET 0, and nothing is read from end to end), as the plan is kept for a while,
+-- and the tables that it was made for may have been small: else each step reads all messages there are. What was there before goes by
 -- stretches, too: mostly there is nothing, and that is known from one look at the index, not from one for each message.
 CREATE FUNCTION index_messages(configuration text, in_of bigint[], in_from_seq bigint[], in_to_seq bigint[], in_from_at text[],
                                in_to_at text[], names_of bigint[], names_seq bigint[], names_at text[], names text[],

@@ -51,9 +51,6 @@ Seq Conversation::stay_began_before(const std::string& user, Seq seq) const {
   Seq began = 0;
   for (const Stay& stay : stays.at(user)) {
     if (stay.since < seq) began = stay.since;
-    // What was said while he was out he got when he was back; what he lacks of the time before he
-    // is not told any more.
-    if (stay.left && *stay.left < seq) began = *stay.left;
   }
   return began;
 }

@@ -131,7 +131,14 @@ void Walk::compare_order(const Device& device, Differences& found) {
     };
     for (const auto& what : held.wrong) say(what);
     for (const Gap& gap : held.gaps) {
-      const Seq from = std::max(gap.after, truth->stay_began_before(me, gap.before)) + 1;
+      Seq from = std::max(gap.after, truth->stay_began_before(me, gap.before)) + 1;
+      // Who is back goes on from the event that he left, if he was told: what he lacked then is in
+      // history.
+      for (const Stay& stay : truth->stays.at(me)) {
+        const bool told =
+            stay.left && *stay.left < gap.before && held.events.contains(stay.left_rev + 1);
+        if (told) from = std::max(from, *stay.left + 1);
+      }
       for (Seq seq = from; seq < gap.before && seq <= truth->last_seq(); ++seq) {
         // That he left he was told by the event with the rev of that message: it is behind him.
         const bool goodbye = std::ranges::any_of(truth->stays.at(me), [&](const Stay& stay) {
